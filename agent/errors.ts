@@ -1,0 +1,105 @@
+/**
+ * The one exception class of eLocker and the closed list of its codes.
+ *
+ * A code reads `<subject>-<what>`. `gateway/problem.ts` maps every code to an HTTP status and
+ * `node/commands/outcome.ts` to an exit code; both maps are total, so a new code does not compile until both
+ * say what it means.
+ *
+ * Refusals by the other party are values, not exceptions (protocols/exchange.ts `Outcome`).
+ *
+ * @module
+ */
+
+export type LockerErrorCode =
+  // The vault.
+  | 'vault-absent' // no locker has been created in this home
+  | 'vault-exists' // a locker exists; creating would overwrite it
+  | 'vault-sealed' // the operation needs an open vault
+  | 'vault-secret-wrong' // passphrase, words or key file open no slot
+  | 'vault-throttled' // too many wrong secrets; field retryAt
+  | 'vault-damaged' // no readable slot of the asked kind
+  | 'passphrase-weak'
+  | 'words-invalid' // not 24 words of the list, or the checksum fails
+  // Stored data.
+  | 'integrity-failed' // sealed bytes are not what was sealed
+  | 'records-damaged' // the database lost or changed records; named in `lost`
+  | 'storage-full'
+  | 'storage-failed'
+  | 'home-locked' // another process uses this home
+  | 'port-taken'
+  | 'config-invalid'
+  // Documents.
+  | 'document-unknown'
+  | 'document-damaged' // blocks are missing or damaged; named in `blocks`
+  | 'document-too-large'
+  | 'document-trashed'
+  | 'version-unknown'
+  | 'range-invalid'
+  // Other parties.
+  | 'contact-unknown'
+  | 'contact-ambiguous'
+  | 'contact-exists'
+  | 'invitation-invalid'
+  | 'invitation-expired'
+  | 'invitation-used'
+  | 'did-unresolvable'
+  | 'envelope-malformed'
+  | 'envelope-unauthenticated'
+  | 'envelope-unsupported'
+  | 'envelope-too-large'
+  | 'message-invalid'
+  | 'message-expired'
+  | 'peer-unreachable'
+  | 'peer-refused' // the other agent said no; its reason in `problem`
+  | 'outbox-full'
+  | 'spool-full'
+  // Sharing.
+  | 'grant-unknown'
+  | 'grant-expired'
+  | 'grant-revoked'
+  | 'grant-used-up'
+  | 'grant-state' // the grant's state does not allow the operation
+  | 'grant-not-yours'
+  | 'link-unknown'
+  | 'link-expired'
+  | 'link-used-up'
+  | 'link-stopped'
+  | 'link-proof-wrong'
+  | 'inbox-unknown'
+  // The gateway.
+  | 'request-invalid'
+  | 'request-too-large'
+  | 'request-conflict' // the same idempotency key with another body, or still running
+  | 'not-authenticated'
+  | 'not-allowed'
+  | 'not-found'
+  | 'rate-limited'
+  | 'token-unknown'
+  | 'backup-damaged'
+  | 'backup-exists'
+  | 'operation-cancelled'
+
+/** Facts that belong to an error beside its message, for programs: never a secret, never document text. */
+export type ErrorFacts = Readonly<Record<string, unknown>>
+
+/** Everything eLocker throws on purpose. The message states the fact and the value, lower case, no secret. */
+export class LockerError extends Error {
+  readonly code: LockerErrorCode
+  readonly facts: ErrorFacts
+
+  /**
+   * @param code - What went wrong, from the closed list.
+   * @param message - The fact and the value, for a person.
+   * @param options - `cause`: the error underneath; `facts`: values for programs.
+   */
+  constructor(
+    code: LockerErrorCode,
+    message: string,
+    options: { cause?: unknown; facts?: ErrorFacts } = {}
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'LockerError'
+    this.code = code
+    this.facts = options.facts ?? {}
+  }
+}
