@@ -3,10 +3,16 @@
  *
  * @module
  */
+import type { Endpoint } from './components.ts'
 
 export interface ContactFacts {
-  /** Their DID. */
+  /**
+   * The DID they were first known by: the contact's handle everywhere in this agent, and it stays the
+   * same when they rotate.
+   */
   readonly did: string
+  /** The DID they use now, when it is another. */
+  readonly currentDid?: string
   /** Our pairwise DID for them. */
   readonly ourDid: string
   /** The owner's name for them; unique without regard to case. */
@@ -44,4 +50,14 @@ export interface Contacts {
   cancelInvitation(id: string): Promise<void>
   /** Accepts an invitation URL; the contact is stored at once, the other side learns of it when reachable. */
   accept(url: string, options?: { name?: string }): Promise<ContactFacts>
+}
+
+/** What the other features use of the contacts beside the owner's door. */
+export interface ContactDirectory extends Contacts {
+  /** By any DID the contact is or was known by; `undefined` when it is no contact. */
+  find(did: string): ContactFacts | undefined
+  /** Where the contact can be reached, libp2p first. Throws `contact-unknown`, `did-unresolvable`. */
+  endpoints(did: string): Promise<readonly Endpoint[]>
+  /** Called before a contact is forgotten, one hook after the other; a hook that throws stops the removal. */
+  onRemove(hook: (contact: ContactFacts) => Promise<void>): void
 }
