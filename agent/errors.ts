@@ -69,11 +69,18 @@ export type LockerErrorCode =
   // The gateway.
   | 'request-invalid'
   | 'request-too-large'
-  | 'request-conflict' // the same idempotency key with another body, or still running
+  | 'request-conflict' // a request with the same idempotency key is still running
+  | 'request-mismatch' // the idempotency key was used with another body
+  | 'request-unsupported' // media type or content encoding
+  | 'request-misdirected' // the Host header names none of our names
+  | 'method-not-allowed'
+  | 'precondition-failed' // If-Match names another version
   | 'not-authenticated'
   | 'not-allowed'
   | 'not-found'
   | 'rate-limited'
+  | 'gateway-busy' // as many event streams as are served at once
+  | 'internal-fault' // a fault of eLocker itself; the log has it under the request's id
   | 'token-unknown'
   | 'backup-damaged'
   | 'backup-exists'
