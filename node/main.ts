@@ -1,0 +1,425 @@
+#!/usr/bin/env node
+/**
+ * `elocker`: the command line. Each command's module is loaded when it is called, so that `--help` never
+ * loads libp2p.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import type { Client } from './commands/client.ts'
+import { EXIT } from './commands/outcome.ts'
+import { fail, type Voice } from './commands/output.ts'
+import { homeFolder } from './config.ts'
+
+/** Options every command takes. */
+interface Common {
+  readonly home?: string
+  readonly json?: boolean
+  readonly quiet?: boolean
+  readonly input: boolean
+  readonly passphraseFile?: string
+}
+
+/** Adds the options every command takes. */
+function command(parent: Command, usage: string, summary: string): Command {
+  return parent
+    .command(usage)
+    .description(summary)
+    .addOption(new Option('--home <folder>', 'where this locker lives').env('ELOCKER_HOME'))
+    .option('--json', 'print JSON')
+    .option('-q, --quiet', 'print nothing but errors')
+    .option('--no-input', 'never ask')
+}
+
+function withPassphrase(target: Command): Command {
+  return target.addOption(
+    new Option('--passphrase-file <file>', 'first line of FILE is the passphrase').env(
+      'ELOCKER_PASSPHRASE_FILE'
+    )
+  )
+}
+
+const voiceOf = (options: Common): Voice => ({
+  json: options.json === true,
+  quiet: options.quiet === true
+})
+
+/** Runs one command: reports what it throws in the asked voice. */
+async function run(options: Common, work: (voice: Voice) => Promise<void>): Promise<void> {
+  const voice = voiceOf(options)
+  try {
+    await work(voice)
+  } catch (error) {
+    fail(voice, error)
+  }
+}
+
+/** Runs one command that needs the running agent. */
+async function withClient<O extends Common>(
+  options: O,
+  work: (client: Client, voice: Voice) => Promise<void>
+): Promise<void> {
+  await run(options, async (voice) => {
+    const { connect } = await import('./commands/client.ts')
+    await work(await connect(homeFolder(options.home)), voice)
+  })
+}
+
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value
+]
+
+const { version } = JSON.parse(readFileSync(new URL(packagePath(), import.meta.url), 'utf8')) as {
+  version: string
+}
+
+/** package.json is one folder up in a checkout, two in the built package. */
+function packagePath(): string {
+  return import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json'
+}
+
+const program = new Command('elocker')
+  .description('A decentralised locker for documents and credentials.')
+  .version(version)
+  .showHelpAfterError('(see: elocker --help)')
+  .enablePositionalOptions()
+  .exitOverride()
+
+agentCommands(program)
+documentCommands(program)
+sharingCommands(program)
+contactCommands(program)
+lockerCommands(program)
+
+function agentCommands(parent: Command): void {
+  withPassphrase(command(parent, 'up', 'start the agent and print the address of its page'))
+    .option(
+      '--private <host:port>',
+      "owner's page and API; port 0 picks a free one (ELOCKER_PRIVATE)"
+    )
+    .option('--public <host:port|off>', 'what others may reach (ELOCKER_PUBLIC)')
+    .option(
+      '--public-url <url>',
+      'how others reach the public listener, e.g. behind a proxy (ELOCKER_PUBLIC_URL)'
+    )
+    .option('--p2p <multiaddr>', 'listen here for other agents; repeatable (ELOCKER_P2P)', collect)
+    .option(
+      '--bootstrap <multiaddr>',
+      'an agent or relay to begin with; repeatable (ELOCKER_BOOTSTRAP)',
+      collect
+    )
+    .option('--relay', 'also serve as relay and bootstrap for others (ELOCKER_RELAY)')
+    .option(
+      '--bitswap-peer <peer id>',
+      'serve blocks by bitswap to this peer; repeatable (ELOCKER_BITSWAP_PEERS)',
+      collect
+    )
+    .option('--key-file <file>', 'open the locker at start with this key file (ELOCKER_KEY_FILE)')
+    .action((options: Common) =>
+      run(options, async (voice) => (await import('./commands/up.ts')).up(voice, options))
+    )
+  command(parent, 'status', 'state, name and addresses of the running agent').action(
+    (options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await import('./commands/locker.ts')).status(client, voice)
+      )
+  )
+  command(parent, 'doctor', 'look for faults and say what to do').action((options: Common) =>
+    run(options, async (voice) =>
+      (await import('./commands/doctor.ts')).doctor(voice, homeFolder(options.home))
+    )
+  )
+}
+
+function documentCommands(parent: Command): void {
+  const load = () => import('./commands/documents.ts')
+  command(parent, 'add <file...>', 'add files; - reads stdin')
+    .option('--name <name>', 'instead of the file name')
+    .option('--tag <tag>', 'repeatable', collect)
+    .option('--type <word>', 'kind of document, e.g. degree')
+    .option('--version-of <id>', 'add as a new version of this document')
+    .action(
+      (
+        files: string[],
+        options: Common & { name?: string; tag?: string[]; type?: string; versionOf?: string }
+      ) =>
+        withClient(options, async (client, voice) =>
+          (await load()).add(client, voice, files, {
+            ...options,
+            ...(options.versionOf === undefined ? {} : { version: options.versionOf })
+          })
+        )
+    )
+  command(parent, 'list', 'list documents, newest first')
+    .option('--trashed', 'what is in the trash')
+    .action((options: Common & { trashed?: boolean }) =>
+      withClient(options, async (client, voice) => (await load()).list(client, voice, options))
+    )
+  command(
+    parent,
+    'search <words...>',
+    'documents whose name, kind or tags begin with all words'
+  ).action((words: string[], options: Common) =>
+    withClient(options, async (client, voice) =>
+      (await load()).list(client, voice, { query: words.join(' ') })
+    )
+  )
+  command(parent, 'show <id>', 'everything known of a document').action(
+    (id: string, options: Common) =>
+      withClient(options, async (client, voice) => (await load()).show(client, voice, id))
+  )
+  command(parent, 'get <id>', 'write a document, or one shared with you, to a file')
+    .option('-o, --output <file>', 'default: stdout')
+    .option('--version-number <n>', 'an older version')
+    .option('--force', 'overwrite the file')
+    .action(
+      (
+        id: string,
+        options: Common & { output?: string; versionNumber?: string; force?: boolean }
+      ) =>
+        withClient(options, async (client, voice) =>
+          (await load()).get(client, voice, id, {
+            ...options,
+            ...(options.versionNumber === undefined ? {} : { version: options.versionNumber })
+          })
+        )
+    )
+  command(parent, 'change <id>', 'rename, tag, set the kind')
+    .option('--name <name>')
+    .option('--tag <tag>', 'replaces all tags; repeatable; empty removes', collect)
+    .option('--type <word>', 'empty removes')
+    .action((id: string, options: Common & { name?: string; tag?: string[]; type?: string }) =>
+      withClient(options, async (client, voice) =>
+        (await load()).change(client, voice, id, options)
+      )
+    )
+  command(parent, 'rm <id...>', 'move to the trash (30 days)')
+    .option('--permanent', 'delete for good, now')
+    .action((ids: string[], options: Common & { permanent?: boolean }) =>
+      withClient(options, async (client, voice) =>
+        (await load()).remove(client, voice, ids, options)
+      )
+    )
+  command(parent, 'restore <id>', 'take out of the trash').action((id: string, options: Common) =>
+    withClient(options, async (client, voice) => (await load()).restore(client, voice, id))
+  )
+  command(parent, 'check [id]', 'read and verify every block').action(
+    (id: string | undefined, options: Common) =>
+      withClient(options, async (client, voice) => (await load()).check(client, voice, id))
+  )
+}
+
+function sharingCommands(parent: Command): void {
+  const load = () => import('./commands/sharing.ts')
+  const share = parent.command('share').description('grants to contacts, and links')
+  command(share, 'create <id>', 'share a document with a contact, or make a link')
+    .option('--to <contact>', 'name or DID')
+    .option('--link', 'a link for anyone with a browser')
+    .option('--purpose <text>', 'why; needed for a contact')
+    .option('--expires <when>', '30m, 24h, 7d, 2w or a date')
+    .addOption(
+      new Option('--permission <what>', 'what the contact may do').choices(['read', 'copy'])
+    )
+    .option('--uses <n>', 'times a link opens; default 1')
+    .option('--link-passphrase-file <file>', 'first line is asked of whoever opens the link')
+    .option('--qr', 'also print the link as a QR code')
+    .action((id: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).create(client, voice, id, options)
+      )
+    )
+  command(share, 'list', 'what is shared with whom')
+    .addOption(new Option('--kind <kind>').choices(['grant', 'link']))
+    .addOption(new Option('--direction <direction>').choices(['given', 'received']))
+    .action((options: Common) =>
+      withClient(options, async (client, voice) => (await load()).list(client, voice, options))
+    )
+  command(share, 'show <id>', 'one grant or link').action((id: string, options: Common) =>
+    withClient(options, async (client, voice) => (await load()).show(client, voice, id))
+  )
+  command(share, 'revoke <id>', 'withdraw a grant, stop a link')
+    .option('--reason <text>', 'told to the contact')
+    .action((id: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).revoke(client, voice, id, options)
+      )
+    )
+  const inbox = parent.command('inbox').description('what contacts offer and ask')
+  command(inbox, 'list', 'newest first').action((options: Common) =>
+    withClient(options, async (client, voice) => (await load()).inboxList(client, voice))
+  )
+  command(inbox, 'show <id>', 'one item').action((id: string, options: Common) =>
+    withClient(options, async (client, voice) => (await load()).inboxShow(client, voice, id))
+  )
+  command(inbox, 'accept <id>', 'accept a grant; answer a request with --document')
+    .option('--document <id>', 'the document that answers a request')
+    .addOption(new Option('--permission <what>').choices(['read', 'copy']))
+    .option('--expires <when>', '30m, 24h, 7d, 2w or a date')
+    .action((id: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).accept(client, voice, id, options)
+      )
+    )
+  command(inbox, 'decline <id>', 'say no')
+    .option('--reason <text>', 'told to the contact')
+    .action((id: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).decline(client, voice, id, options)
+      )
+    )
+  const request = parent.command('request').description('ask a contact for a document')
+  command(request, 'create <what>', 'e.g. "your degree certificate"')
+    .requiredOption('--from <contact>', 'name or DID')
+    .requiredOption('--purpose <text>', 'why')
+    .action((wanted: string, options: Common & { from: string; purpose: string }) =>
+      withClient(options, async (client, voice) =>
+        (await load()).request(client, voice, wanted, options)
+      )
+    )
+  command(request, 'list', 'requests sent and received').action((options: Common) =>
+    withClient(options, async (client, voice) => (await load()).requests(client, voice))
+  )
+}
+
+function contactCommands(parent: Command): void {
+  const load = () => import('./commands/contacts.ts')
+  command(parent, 'invite', 'make an invitation for one other party')
+    .option('--name <name>', 'what to call whoever answers')
+    .option('--expires <when>', 'default 7d')
+    .option('--qr', 'also print it as a QR code')
+    .action((options: Common) =>
+      withClient(options, async (client, voice) => (await load()).invite(client, voice, options))
+    )
+  const contact = parent.command('contact').description('the other parties')
+  command(contact, 'add <url>', 'accept an invitation')
+    .option('--name <name>', 'what to call them')
+    .action((url: string, options: Common) =>
+      withClient(options, async (client, voice) => (await load()).add(client, voice, url, options))
+    )
+  command(contact, 'list', 'everyone known').action((options: Common) =>
+    withClient(options, async (client, voice) => (await load()).list(client, voice))
+  )
+  command(contact, 'rename <contact> <name>', 'give another name').action(
+    (contactName: string, name: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).rename(client, voice, contactName, name)
+      )
+  )
+  command(contact, 'rm <contact>', 'forget; grants to it are withdrawn').action(
+    (name: string, options: Common) =>
+      withClient(options, async (client, voice) => (await load()).remove(client, voice, name))
+  )
+  command(contact, 'ping <contact>', 'is their agent there?').action(
+    (name: string, options: Common) =>
+      withClient(options, async (client, voice) => (await load()).ping(client, voice, name))
+  )
+}
+
+function lockerCommands(parent: Command): void {
+  const load = () => import('./commands/locker.ts')
+  const loadHousekeeping = () => import('./commands/housekeeping.ts')
+  withPassphrase(command(parent, 'init', 'create the locker; prints the recovery kit, once'))
+    .option('--name <name>', 'your name')
+    .option('--key-file <file>', 'also write a key file that opens the locker (unattended start)')
+    .action((options: Common & { name?: string; keyFile?: string }) =>
+      run(options, async (voice) =>
+        (await load()).init(voice, { ...options, home: homeFolder(options.home) })
+      )
+    )
+  withPassphrase(command(parent, 'unlock', 'open the locker of the running agent'))
+    .option('--words', 'with the 24 words')
+    .option('--words-file <file>', 'with the 24 words in a file')
+    .option('--key-file <file>', 'with a key file')
+    .action((options: Common) =>
+      withClient(options, async (client, voice) => (await load()).unlock(client, voice, options))
+    )
+  command(parent, 'lock', 'seal the locker of the running agent').action((options: Common) =>
+    withClient(options, async (client, voice) => (await load()).lock(client, voice))
+  )
+  withPassphrase(command(parent, 'passphrase', 'set a new passphrase'))
+    .option('--words', 'with the 24 words instead of the old passphrase')
+    .option('--words-file <file>', 'with the 24 words in a file')
+    .option('--new-passphrase-file <file>')
+    .action((options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).passphrase(client, voice, options)
+      )
+    )
+  const recovery = parent.command('recovery').description('the recovery kit')
+  withPassphrase(command(recovery, 'create', 'make a new kit; the old words end')).action(
+    (options: Common) =>
+      withClient(options, async (client, voice) => (await load()).newKit(client, voice, options))
+  )
+  command(recovery, 'test', 'do these words open the locker?')
+    .option('--words-file <file>')
+    .action((options: Common) =>
+      withClient(options, async (client, voice) => (await load()).testWords(client, voice, options))
+    )
+  const backup = parent.command('backup').description('the whole locker in one file')
+  command(backup, 'create <file.car>', 'write sealed blocks and sealed records')
+    .option('--force', 'overwrite the file')
+    .action((file: string, options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await load()).backup(client, voice, file, options)
+      )
+    )
+  command(backup, 'restore <file.car>', 'into an empty home; then unlock with the words').action(
+    (file: string, options: Common) =>
+      run(options, async (voice) =>
+        (await load()).restoreBackup(voice, homeFolder(options.home), file)
+      )
+  )
+  const activity = command(parent, 'activity', 'what happened, newest first')
+    .option('--limit <n>', 'lines', '50')
+    .option('--document <id>', 'of one document')
+    .action((options: Common & { limit: string; document?: string }) =>
+      withClient(options, async (client, voice) =>
+        (await loadHousekeeping()).activity(client, voice, options)
+      )
+    )
+  command(activity, 'verify', 'recompute the chain of the log').action((options: Common) =>
+    withClient(options, async (client, voice) =>
+      (await loadHousekeeping()).verifyActivity(client, voice)
+    )
+  )
+  const outbox = command(parent, 'outbox', 'messages on their way').action((options: Common) =>
+    withClient(options, async (client, voice) => (await loadHousekeeping()).outbox(client, voice))
+  )
+  command(outbox, 'retry <id>', 'try again now').action((id: string, options: Common) =>
+    withClient(options, async (client, voice) =>
+      (await loadHousekeeping()).retry(client, voice, id)
+    )
+  )
+  const token = parent.command('token').description('access for machines')
+  command(token, 'create', 'make a token')
+    .requiredOption('--name <name>', 'what it is for')
+    .requiredOption(
+      '--scope <scope>',
+      'repeatable: documents:read documents:write shares inbox contacts activity admin',
+      collect
+    )
+    .option('--expires <when>', '30m, 24h, 7d, 2w or a date')
+    .action((options: Common & { name: string; scope: string[]; expires?: string }) =>
+      withClient(options, async (client, voice) =>
+        (await loadHousekeeping()).createToken(client, voice, options)
+      )
+    )
+  command(token, 'list', 'tokens').action((options: Common) =>
+    withClient(options, async (client, voice) => (await loadHousekeeping()).tokens(client, voice))
+  )
+  command(token, 'revoke <id>', 'end a token').action((id: string, options: Common) =>
+    withClient(options, async (client, voice) =>
+      (await loadHousekeeping()).revokeToken(client, voice, id)
+    )
+  )
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Commander has printed what was wrong; help and version end in 0.
+  process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage
+}
