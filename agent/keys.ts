@@ -1,0 +1,33 @@
+/**
+ * Keys derived from the root key. Everything in a locker hangs from 32 random bytes:
+ *
+ *     root key ─HKDF-SHA-512, no salt, info "elocker/v1/<purpose>"─> one key for each purpose
+ *
+ * | purpose               | bytes | use                                                              |
+ * |-----------------------|-------|------------------------------------------------------------------|
+ * | `document-identity`   | 32    | seed of the hybrid identity every document is sealed to          |
+ * | `records/<sublevel>`  | 32    | AES-256-GCM over the records of one feature                      |
+ * | `manifest`            | 32    | AES-256-GCM over counts and digests of the records               |
+ * | `holder-key`          | 32    | Ed25519 seed of the holder's did:key                             |
+ *
+ * A purpose is used for one algorithm only; a new use is a new purpose. The label is versioned, so a
+ * changed format gets other keys.
+ *
+ * @module
+ */
+import { hkdfSync } from 'node:crypto'
+
+/** Bytes of the root key. */
+export const ROOT_KEY_BYTES = 32
+
+const LABEL = 'elocker/v1/'
+
+/** The key of one purpose, 32 bytes unless said; zero it when its owner closes. RFC 5869 with SHA-512. */
+export function deriveKey(
+  root: Uint8Array,
+  purpose: string,
+  sizeBytes = 32
+): Uint8Array<ArrayBuffer> {
+  if (root.length !== ROOT_KEY_BYTES) throw new RangeError(`a root key of ${root.length} bytes`)
+  return new Uint8Array(hkdfSync('sha512', root, new Uint8Array(), LABEL + purpose, sizeBytes))
+}
