@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Batch } from './records.ts'
 
 /** One entry as the owner sees it. */
 export interface ActivityEntry {
@@ -32,4 +33,10 @@ export interface Activity {
   }): Promise<readonly ActivityEntry[]>
   /** Recomputes the hash chain. */
   verify(): Promise<{ entries: number; ok: boolean; firstBad?: number }>
+}
+
+/** What the other features use of the audit log. */
+export interface Audit extends Activity {
+  /** Puts an entry into the batch of the change it speaks of; returns its number. */
+  append(batch: Batch, entry: Omit<ActivityEntry, 'number' | 'time'>): number
 }

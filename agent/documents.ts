@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Batch } from './records.ts'
 
 /** One sealed version. */
 export interface VersionFacts {
@@ -110,4 +111,52 @@ export interface Documents {
     signal?: AbortSignal
     onProgress?: (bytes: number) => void
   }): Promise<CheckReport>
+}
+
+/** A version as it is sealed now: what a grant or a link hands over. */
+export interface SealedVersion {
+  readonly version: number
+  readonly root: string
+  /** 16 bytes (C2SP age.md "File key"). */
+  readonly fileKey: Uint8Array
+  /** Length of the age file, bytes. */
+  readonly sealedBytes: number
+  /** True length of the plaintext, bytes. */
+  readonly sizeBytes: number
+  readonly name: string
+  readonly mediaType: string
+}
+
+/** What the other features use of the documents beside the owner's door. */
+export interface DocumentStore extends Documents {
+  /** The current version, or the one asked for. Throws `document-unknown`, `version-unknown`. */
+  sealed(id: string, version?: number): SealedVersion
+  /** Every CID of a sealed file held here. Throws `document-damaged` when the inner blocks are. */
+  dag(root: string): Promise<ReadonlySet<string>>
+  /** Ciphertext by inclusive byte range of the sealed file, read-ahead 3. */
+  readSealed(root: string, range?: ByteRange): AsyncIterable<Uint8Array<ArrayBuffer>>
+  /** As add, for a copy received under a grant. */
+  addCopy(
+    source: AsyncIterable<Uint8Array>,
+    options: AddOptions & { source: { grant: string; from: string } }
+  ): Promise<DocumentFacts>
+  /** Marks a document for a new key, in the batch that takes the old one's permission away (DESIGN §5.4). */
+  markReseal(batch: Batch, id: string): void
+  /** Seals every version under a new key; `andThen` fills the batch that puts the new ones in place. */
+  reseal(
+    id: string,
+    andThen: (batch: Batch, sealed: readonly SealedVersion[]) => void
+  ): Promise<void>
+  /** Documents marked and not sealed again yet. */
+  pendingReseals(): readonly string[]
+  /** Called when a copy's block is damaged; the content is sealed anew and the read goes on. */
+  setHeal(
+    heal: (facts: DocumentFacts) => Promise<{ content: AsyncIterable<Uint8Array> } | undefined>
+  ): void
+  /** Foreign sealed files that {@link collect} must leave alone; `roots` is asked each time. */
+  keepBlocks(name: string, roots: () => Iterable<string>): void
+  /** Removes blocks that no document and no keeper refers to. */
+  collect(): Promise<{ removed: number }>
+  /** Called inside the batch that trashes or deletes a document: whatever gives it out ends with it. */
+  onRemove(hook: (batch: Batch, id: string) => void): void
 }
