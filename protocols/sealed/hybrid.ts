@@ -19,10 +19,10 @@ import {
   decapsulate,
   diffieHellman,
   encapsulate,
+  generateKeyPairSync,
   type KeyObject
 } from 'node:crypto'
 import { bytesOf } from './native.ts'
-import type { Random } from './primitives.ts'
 
 export const HYBRID_SEED_BYTES = 32
 export const HYBRID_PUBLIC_BYTES = 1_216
@@ -44,6 +44,14 @@ const XWING_LABEL = Buffer.from('5c2e2f2f5e5c', 'hex')
 /** RFC 9180 §5.1: "HPKE", KEM 0x647a (X-Wing), KDF 0x0001 (HKDF-SHA256), AEAD 0x0003 (ChaCha20-Poly1305). */
 const SUITE = Buffer.from(`${Buffer.from('HPKE').toString('hex')}647a00010003`, 'hex')
 const EMPTY = Buffer.alloc(0)
+/** age.md "Hybrid recipient stanza". */
+const INFO = Buffer.from('age-encryption.org/mlkem768x25519')
+/** RFC 9180 §5.1: mode ‖ psk_id_hash ‖ info_hash, the same for every file. */
+const KEY_SCHEDULE_CONTEXT = Buffer.concat([
+  Buffer.of(0),
+  labeledExtract(EMPTY, 'psk_id_hash', EMPTY),
+  labeledExtract(EMPTY, 'info_hash', INFO)
+])
 
 export interface HybridPublicKey {
   readonly mlkem: KeyObject
@@ -87,14 +95,17 @@ export function hybridPrivateKey(seed: Uint8Array): HybridPrivateKey {
   return { mlkem, x25519, publicBytes }
 }
 
-/** A fresh shared secret for the holder of `recipient`, and what carries it there (1,120 bytes). */
-export function hybridEncapsulate(
-  recipient: HybridPublicKey,
-  random: Random
-): { secret: Uint8Array; encapsulation: Uint8Array } {
+/**
+ * A fresh shared secret for the holder of `recipient`, and what carries it there (1,120 bytes). The
+ * randomness is OpenSSL's: its ML-KEM takes no other.
+ */
+export function hybridEncapsulate(recipient: HybridPublicKey): {
+  secret: Uint8Array
+  encapsulation: Uint8Array
+} {
   const { sharedKey, ciphertext } = encapsulate(recipient.mlkem)
-  const ephemeral = x25519PrivateKey(random(X25519_BYTES))
-  const ephemeralBytes = rawPublic(ephemeral, X25519_BYTES)
+  const { privateKey: ephemeral, publicKey: ephemeralPublic } = generateKeyPairSync('x25519')
+  const ephemeralBytes = rawPublic(ephemeralPublic, X25519_BYTES)
   const agreed = diffieHellman({ privateKey: ephemeral, publicKey: recipient.x25519 })
   return {
     secret: combine(sharedKey, agreed, ephemeralBytes, recipient.x25519Bytes),
@@ -124,17 +135,12 @@ export function hybridDecapsulate(
   )
 }
 
-/** RFC 9180 §5.1 KeySchedule in mode base: no pre-shared key; key 32 bytes, nonce 12. */
-export function hpkeContext(secret: Uint8Array, info: string): HpkeContext {
-  const context = Buffer.concat([
-    Buffer.of(0),
-    labeledExtract(EMPTY, 'psk_id_hash', EMPTY),
-    labeledExtract(EMPTY, 'info_hash', Buffer.from(info))
-  ])
+/** RFC 9180 §5.1 KeySchedule in mode base, with age's info string and no pre-shared key: key 32 bytes, nonce 12. */
+export function hpkeContext(secret: Uint8Array): HpkeContext {
   const extracted = labeledExtract(secret, 'secret', EMPTY)
   return {
-    key: labeledExpand(extracted, 'key', context, 32),
-    nonce: labeledExpand(extracted, 'base_nonce', context, 12)
+    key: labeledExpand(extracted, 'key', KEY_SCHEDULE_CONTEXT, 32),
+    nonce: labeledExpand(extracted, 'base_nonce', KEY_SCHEDULE_CONTEXT, 12)
   }
 }
 

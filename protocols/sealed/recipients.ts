@@ -47,7 +47,6 @@ const WRAPPED_BYTES = FILE_KEY_BYTES + TAG_BYTES
 const ZERO_NONCE = new Uint8Array(12)
 
 const HYBRID_STANZA = 'mlkem768x25519'
-const HYBRID_INFO = 'age-encryption.org/mlkem768x25519'
 const X25519_STANZA = 'X25519'
 const X25519_INFO = 'age-encryption.org/v1/X25519'
 const SCRYPT_STANZA = 'scrypt'
@@ -95,7 +94,7 @@ export function hybridIdentity(seed: Uint8Array): KeyPair {
         if (stanza.args[0] !== HYBRID_STANZA) continue
         const encapsulation = onlyArgument(stanza, HYBRID_ENCAPSULATION_BYTES)
         const secret = agree(() => hybridDecapsulate(key, encapsulation))
-        const context = hpkeContext(secret, HYBRID_INFO)
+        const context = hpkeContext(secret)
         const fileKey = openWrap(context.key, context.nonce, stanza)
         if (fileKey !== undefined) return fileKey
       }
@@ -217,9 +216,9 @@ function hybridRecipient(text: string, bytes: Uint8Array): Recipient & { readonl
   return {
     text,
     alone: false,
-    wrap(fileKey, random) {
-      const { secret, encapsulation } = hybridEncapsulate(key, random)
-      const context = hpkeContext(secret, HYBRID_INFO)
+    wrap(fileKey) {
+      const { secret, encapsulation } = hybridEncapsulate(key)
+      const context = hpkeContext(secret)
       const body = native.aead.seal(context.key, context.nonce, fileKey)
       return { args: [HYBRID_STANZA, base64nopad.encode(encapsulation)], body }
     }
