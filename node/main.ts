@@ -5,12 +5,13 @@
  *
  * @module
  */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import type { Client } from './commands/client.ts'
 import { EXIT } from './commands/outcome.ts'
 import { fail, type Voice } from './commands/output.ts'
+import type { ShareOptions } from './commands/sharing.ts'
 import { homeFolder } from './config.ts'
+import { packageVersion } from './version.ts'
 
 /** Options every command takes. */
 interface Common {
@@ -56,8 +57,8 @@ async function run(options: Common, work: (voice: Voice) => Promise<void>): Prom
 }
 
 /** Runs one command that needs the running agent. */
-async function withClient<O extends Common>(
-  options: O,
+async function withClient(
+  options: Common,
   work: (client: Client, voice: Voice) => Promise<void>
 ): Promise<void> {
   await run(options, async (voice) => {
@@ -71,27 +72,28 @@ const collect = (value: string, before: readonly string[] = []): readonly string
   value
 ]
 
-const { version } = JSON.parse(readFileSync(new URL(packagePath(), import.meta.url), 'utf8')) as {
-  version: string
-}
-
-/** package.json is one folder up in a checkout, two in the built package. */
-function packagePath(): string {
-  return import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json'
-}
+const loadDocuments = () => import('./commands/documents.ts')
+const loadSharing = () => import('./commands/sharing.ts')
+const loadContacts = () => import('./commands/contacts.ts')
+const loadLocker = () => import('./commands/locker.ts')
+const loadHousekeeping = () => import('./commands/housekeeping.ts')
 
 const program = new Command('elocker')
   .description('A decentralised locker for documents and credentials.')
-  .version(version)
+  .version(packageVersion())
   .showHelpAfterError('(see: elocker --help)')
   .enablePositionalOptions()
   .exitOverride()
 
 agentCommands(program)
 documentCommands(program)
+contentCommands(program)
 sharingCommands(program)
+inboxCommands(program)
 contactCommands(program)
 lockerCommands(program)
+recoveryCommands(program)
+housekeepingCommands(program)
 
 function agentCommands(parent: Command): void {
   withPassphrase(command(parent, 'up', 'start the agent and print the address of its page'))
@@ -118,7 +120,7 @@ function agentCommands(parent: Command): void {
     )
     .option('--key-file <file>', 'open the locker at start with this key file (ELOCKER_KEY_FILE)')
     .action((options: Common) =>
-      run(options, async (voice) => (await import('./commands/up.ts')).up(voice, options))
+      run(options, async (voice) => (await import('./commands/up.ts')).up(voice, { ...options }))
     )
   command(parent, 'status', 'state, name and addresses of the running agent').action(
     (options: Common) =>
@@ -134,7 +136,6 @@ function agentCommands(parent: Command): void {
 }
 
 function documentCommands(parent: Command): void {
-  const load = () => import('./commands/documents.ts')
   command(parent, 'add <file...>', 'add files; - reads stdin')
     .option('--name <name>', 'instead of the file name')
     .option('--tag <tag>', 'repeatable', collect)
@@ -146,7 +147,7 @@ function documentCommands(parent: Command): void {
         options: Common & { name?: string; tag?: string[]; type?: string; versionOf?: string }
       ) =>
         withClient(options, async (client, voice) =>
-          (await load()).add(client, voice, files, {
+          (await loadDocuments()).add(client, voice, files, {
             ...options,
             ...(options.versionOf === undefined ? {} : { version: options.versionOf })
           })
@@ -155,7 +156,9 @@ function documentCommands(parent: Command): void {
   command(parent, 'list', 'list documents, newest first')
     .option('--trashed', 'what is in the trash')
     .action((options: Common & { trashed?: boolean }) =>
-      withClient(options, async (client, voice) => (await load()).list(client, voice, options))
+      withClient(options, async (client, voice) =>
+        (await loadDocuments()).list(client, voice, options)
+      )
     )
   command(
     parent,
@@ -163,13 +166,16 @@ function documentCommands(parent: Command): void {
     'documents whose name, kind or tags begin with all words'
   ).action((words: string[], options: Common) =>
     withClient(options, async (client, voice) =>
-      (await load()).list(client, voice, { query: words.join(' ') })
+      (await loadDocuments()).list(client, voice, { query: words.join(' ') })
     )
   )
   command(parent, 'show <id>', 'everything known of a document').action(
     (id: string, options: Common) =>
-      withClient(options, async (client, voice) => (await load()).show(client, voice, id))
+      withClient(options, async (client, voice) => (await loadDocuments()).show(client, voice, id))
   )
+}
+
+function contentCommands(parent: Command): void {
   command(parent, 'get <id>', 'write a document, or one shared with you, to a file')
     .option('-o, --output <file>', 'default: stdout')
     .option('--version-number <n>', 'an older version')
@@ -180,7 +186,7 @@ function documentCommands(parent: Command): void {
         options: Common & { output?: string; versionNumber?: string; force?: boolean }
       ) =>
         withClient(options, async (client, voice) =>
-          (await load()).get(client, voice, id, {
+          (await loadDocuments()).get(client, voice, id, {
             ...options,
             ...(options.versionNumber === undefined ? {} : { version: options.versionNumber })
           })
@@ -192,27 +198,26 @@ function documentCommands(parent: Command): void {
     .option('--type <word>', 'empty removes')
     .action((id: string, options: Common & { name?: string; tag?: string[]; type?: string }) =>
       withClient(options, async (client, voice) =>
-        (await load()).change(client, voice, id, options)
+        (await loadDocuments()).change(client, voice, id, options)
       )
     )
   command(parent, 'rm <id...>', 'move to the trash (30 days)')
     .option('--permanent', 'delete for good, now')
     .action((ids: string[], options: Common & { permanent?: boolean }) =>
       withClient(options, async (client, voice) =>
-        (await load()).remove(client, voice, ids, options)
+        (await loadDocuments()).remove(client, voice, ids, options)
       )
     )
   command(parent, 'restore <id>', 'take out of the trash').action((id: string, options: Common) =>
-    withClient(options, async (client, voice) => (await load()).restore(client, voice, id))
+    withClient(options, async (client, voice) => (await loadDocuments()).restore(client, voice, id))
   )
   command(parent, 'check [id]', 'read and verify every block').action(
     (id: string | undefined, options: Common) =>
-      withClient(options, async (client, voice) => (await load()).check(client, voice, id))
+      withClient(options, async (client, voice) => (await loadDocuments()).check(client, voice, id))
   )
 }
 
 function sharingCommands(parent: Command): void {
-  const load = () => import('./commands/sharing.ts')
   const share = parent.command('share').description('grants to contacts, and links')
   command(share, 'create <id>', 'share a document with a contact, or make a link')
     .option('--to <contact>', 'name or DID')
@@ -225,48 +230,57 @@ function sharingCommands(parent: Command): void {
     .option('--uses <n>', 'times a link opens; default 1')
     .option('--link-passphrase-file <file>', 'first line is asked of whoever opens the link')
     .option('--qr', 'also print the link as a QR code')
-    .action((id: string, options: Common) =>
+    .action((id: string, options: Common & ShareOptions) =>
       withClient(options, async (client, voice) =>
-        (await load()).create(client, voice, id, options)
+        (await loadSharing()).create(client, voice, id, options)
       )
     )
   command(share, 'list', 'what is shared with whom')
     .addOption(new Option('--kind <kind>').choices(['grant', 'link']))
     .addOption(new Option('--direction <direction>').choices(['given', 'received']))
-    .action((options: Common) =>
-      withClient(options, async (client, voice) => (await load()).list(client, voice, options))
+    .action((options: Common & { kind?: string; direction?: string }) =>
+      withClient(options, async (client, voice) =>
+        (await loadSharing()).list(client, voice, options)
+      )
     )
   command(share, 'show <id>', 'one grant or link').action((id: string, options: Common) =>
-    withClient(options, async (client, voice) => (await load()).show(client, voice, id))
+    withClient(options, async (client, voice) => (await loadSharing()).show(client, voice, id))
   )
   command(share, 'revoke <id>', 'withdraw a grant, stop a link')
     .option('--reason <text>', 'told to the contact')
-    .action((id: string, options: Common) =>
+    .action((id: string, options: Common & { reason?: string }) =>
       withClient(options, async (client, voice) =>
-        (await load()).revoke(client, voice, id, options)
+        (await loadSharing()).revoke(client, voice, id, options)
       )
     )
+}
+
+function inboxCommands(parent: Command): void {
   const inbox = parent.command('inbox').description('what contacts offer and ask')
   command(inbox, 'list', 'newest first').action((options: Common) =>
-    withClient(options, async (client, voice) => (await load()).inboxList(client, voice))
+    withClient(options, async (client, voice) => (await loadSharing()).inboxList(client, voice))
   )
   command(inbox, 'show <id>', 'one item').action((id: string, options: Common) =>
-    withClient(options, async (client, voice) => (await load()).inboxShow(client, voice, id))
+    withClient(options, async (client, voice) => (await loadSharing()).inboxShow(client, voice, id))
   )
   command(inbox, 'accept <id>', 'accept a grant; answer a request with --document')
     .option('--document <id>', 'the document that answers a request')
     .addOption(new Option('--permission <what>').choices(['read', 'copy']))
     .option('--expires <when>', '30m, 24h, 7d, 2w or a date')
-    .action((id: string, options: Common) =>
-      withClient(options, async (client, voice) =>
-        (await load()).accept(client, voice, id, options)
-      )
+    .action(
+      (
+        id: string,
+        options: Common & { document?: string; permission?: string; expires?: string }
+      ) =>
+        withClient(options, async (client, voice) =>
+          (await loadSharing()).accept(client, voice, id, options)
+        )
     )
   command(inbox, 'decline <id>', 'say no')
     .option('--reason <text>', 'told to the contact')
-    .action((id: string, options: Common) =>
+    .action((id: string, options: Common & { reason?: string }) =>
       withClient(options, async (client, voice) =>
-        (await load()).decline(client, voice, id, options)
+        (await loadSharing()).decline(client, voice, id, options)
       )
     )
   const request = parent.command('request').description('ask a contact for a document')
@@ -275,57 +289,60 @@ function sharingCommands(parent: Command): void {
     .requiredOption('--purpose <text>', 'why')
     .action((wanted: string, options: Common & { from: string; purpose: string }) =>
       withClient(options, async (client, voice) =>
-        (await load()).request(client, voice, wanted, options)
+        (await loadSharing()).request(client, voice, wanted, options)
       )
     )
   command(request, 'list', 'requests sent and received').action((options: Common) =>
-    withClient(options, async (client, voice) => (await load()).requests(client, voice))
+    withClient(options, async (client, voice) => (await loadSharing()).requests(client, voice))
   )
 }
 
 function contactCommands(parent: Command): void {
-  const load = () => import('./commands/contacts.ts')
   command(parent, 'invite', 'make an invitation for one other party')
     .option('--name <name>', 'what to call whoever answers')
     .option('--expires <when>', 'default 7d')
     .option('--qr', 'also print it as a QR code')
-    .action((options: Common) =>
-      withClient(options, async (client, voice) => (await load()).invite(client, voice, options))
+    .action((options: Common & { name?: string; expires?: string; qr?: boolean }) =>
+      withClient(options, async (client, voice) =>
+        (await loadContacts()).invite(client, voice, options)
+      )
     )
   const contact = parent.command('contact').description('the other parties')
   command(contact, 'add <url>', 'accept an invitation')
     .option('--name <name>', 'what to call them')
-    .action((url: string, options: Common) =>
-      withClient(options, async (client, voice) => (await load()).add(client, voice, url, options))
+    .action((url: string, options: Common & { name?: string }) =>
+      withClient(options, async (client, voice) =>
+        (await loadContacts()).add(client, voice, url, options)
+      )
     )
   command(contact, 'list', 'everyone known').action((options: Common) =>
-    withClient(options, async (client, voice) => (await load()).list(client, voice))
+    withClient(options, async (client, voice) => (await loadContacts()).list(client, voice))
   )
   command(contact, 'rename <contact> <name>', 'give another name').action(
     (contactName: string, name: string, options: Common) =>
       withClient(options, async (client, voice) =>
-        (await load()).rename(client, voice, contactName, name)
+        (await loadContacts()).rename(client, voice, contactName, name)
       )
   )
   command(contact, 'rm <contact>', 'forget; grants to it are withdrawn').action(
     (name: string, options: Common) =>
-      withClient(options, async (client, voice) => (await load()).remove(client, voice, name))
+      withClient(options, async (client, voice) =>
+        (await loadContacts()).remove(client, voice, name)
+      )
   )
   command(contact, 'ping <contact>', 'is their agent there?').action(
     (name: string, options: Common) =>
-      withClient(options, async (client, voice) => (await load()).ping(client, voice, name))
+      withClient(options, async (client, voice) => (await loadContacts()).ping(client, voice, name))
   )
 }
 
 function lockerCommands(parent: Command): void {
-  const load = () => import('./commands/locker.ts')
-  const loadHousekeeping = () => import('./commands/housekeeping.ts')
   withPassphrase(command(parent, 'init', 'create the locker; prints the recovery kit, once'))
     .option('--name <name>', 'your name')
     .option('--key-file <file>', 'also write a key file that opens the locker (unattended start)')
     .action((options: Common & { name?: string; keyFile?: string }) =>
       run(options, async (voice) =>
-        (await load()).init(voice, { ...options, home: homeFolder(options.home) })
+        (await loadLocker()).init(voice, { ...options, home: homeFolder(options.home) })
       )
     )
   withPassphrase(command(parent, 'unlock', 'open the locker of the running agent'))
@@ -333,10 +350,12 @@ function lockerCommands(parent: Command): void {
     .option('--words-file <file>', 'with the 24 words in a file')
     .option('--key-file <file>', 'with a key file')
     .action((options: Common) =>
-      withClient(options, async (client, voice) => (await load()).unlock(client, voice, options))
+      withClient(options, async (client, voice) =>
+        (await loadLocker()).unlock(client, voice, options)
+      )
     )
   command(parent, 'lock', 'seal the locker of the running agent').action((options: Common) =>
-    withClient(options, async (client, voice) => (await load()).lock(client, voice))
+    withClient(options, async (client, voice) => (await loadLocker()).lock(client, voice))
   )
   withPassphrase(command(parent, 'passphrase', 'set a new passphrase'))
     .option('--words', 'with the 24 words instead of the old passphrase')
@@ -344,33 +363,43 @@ function lockerCommands(parent: Command): void {
     .option('--new-passphrase-file <file>')
     .action((options: Common) =>
       withClient(options, async (client, voice) =>
-        (await load()).passphrase(client, voice, options)
+        (await loadLocker()).changePassphrase(client, voice, options)
       )
     )
+}
+
+function recoveryCommands(parent: Command): void {
   const recovery = parent.command('recovery').description('the recovery kit')
   withPassphrase(command(recovery, 'create', 'make a new kit; the old words end')).action(
     (options: Common) =>
-      withClient(options, async (client, voice) => (await load()).newKit(client, voice, options))
+      withClient(options, async (client, voice) =>
+        (await loadLocker()).newKit(client, voice, options)
+      )
   )
   command(recovery, 'test', 'do these words open the locker?')
     .option('--words-file <file>')
     .action((options: Common) =>
-      withClient(options, async (client, voice) => (await load()).testWords(client, voice, options))
+      withClient(options, async (client, voice) =>
+        (await loadLocker()).testWords(client, voice, options)
+      )
     )
   const backup = parent.command('backup').description('the whole locker in one file')
   command(backup, 'create <file.car>', 'write sealed blocks and sealed records')
     .option('--force', 'overwrite the file')
-    .action((file: string, options: Common) =>
+    .action((file: string, options: Common & { force?: boolean }) =>
       withClient(options, async (client, voice) =>
-        (await load()).backup(client, voice, file, options)
+        (await loadLocker()).backup(client, voice, file, options)
       )
     )
   command(backup, 'restore <file.car>', 'into an empty home; then unlock with the words').action(
     (file: string, options: Common) =>
       run(options, async (voice) =>
-        (await load()).restoreBackup(voice, homeFolder(options.home), file)
+        (await loadLocker()).restoreBackup(voice, homeFolder(options.home), file)
       )
   )
+}
+
+function housekeepingCommands(parent: Command): void {
   const activity = command(parent, 'activity', 'what happened, newest first')
     .option('--limit <n>', 'lines', '50')
     .option('--document <id>', 'of one document')

@@ -7,12 +7,17 @@ import { readFile, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { LockerError } from '../../agent/errors.ts'
-import { CommandFailure, EXIT } from './outcome.ts'
+import { CommandFailure, EXIT, messageOf } from './outcome.ts'
 
 /** Largest secret or token file, bytes: a passphrase, 24 words or one age identity fit many times over. */
 const SECRET_FILE_BYTES_MAX = 64 * 1024
 
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
+const UNIT_MS: ReadonlyMap<string | undefined, number> = new Map([
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+  ['w', 604_800_000]
+])
 
 /**
  * A moment from `7d`, `24h`, `30m`, `2w`, or an ISO 8601 date or time.
@@ -21,12 +26,10 @@ const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as co
  */
 export function moment(text: string, now: Date): Date {
   const duration = /^(\d{1,5})([mhdw])$/.exec(text)
-  const unit = duration?.[2] as keyof typeof UNIT_MS | undefined
+  const unitMs = UNIT_MS.get(duration?.[2])
   const at =
-    unit === undefined
-      ? new Date(text)
-      : new Date(now.getTime() + Number(duration?.[1]) * UNIT_MS[unit])
-  if (Number.isNaN(at.getTime()) || (unit === undefined && !/^\d{4}-\d{2}-\d{2}/.test(text))) {
+    unitMs === undefined ? new Date(text) : new Date(now.getTime() + Number(duration?.[1]) * unitMs)
+  if (Number.isNaN(at.getTime()) || (unitMs === undefined && !/^\d{4}-\d{2}-\d{2}/.test(text))) {
     throw new LockerError(
       'request-invalid',
       `'${text}' is no time: write 30m, 24h, 7d, 2w or a date like 2027-01-31`
@@ -65,17 +68,13 @@ export async function wholeFile(path: string): Promise<string> {
     if (size > SECRET_FILE_BYTES_MAX) throw new Error(`over ${SECRET_FILE_BYTES_MAX} bytes`)
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new CommandFailure(
-      EXIT.usage,
-      'secret-file',
-      `cannot read ${path}: ${(error as Error).message}`
-    )
+    throw new CommandFailure(EXIT.usage, 'secret-file', `cannot read ${path}: ${messageOf(error)}`)
   }
 }
 
 /** Whether a person can be asked. */
 export function canAsk(options: { input?: boolean; json?: boolean }): boolean {
-  return options.input !== false && options.json !== true && process.stdin.isTTY === true
+  return options.input !== false && options.json !== true && process.stdin.isTTY
 }
 
 /** Asks one question on the terminal. `hidden` shows nothing of what is typed. */

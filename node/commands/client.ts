@@ -10,8 +10,9 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
-import { LockerError, type LockerErrorCode } from '../../agent/errors.ts'
-import { CommandFailure, EXIT, EXIT_OF } from './outcome.ts'
+import { LockerError } from '../../agent/errors.ts'
+import { systemCode } from '../durable-files.ts'
+import { CommandFailure, EXIT, isLockerErrorCode, messageOf } from './outcome.ts'
 
 /** Largest JSON answer read into memory, bytes: a full page of a list is far below. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -70,6 +71,8 @@ export async function connect(home: string): Promise<Client> {
     run,
     async call<T>(path: string, call: Call = {}) {
       const answer = await send(run, path, call)
+      // The agent's own answer, over a 0600 socket or with its token: its schemas have checked it.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       return (await readJson(answer)) as T
     },
     stream: (path, call = {}) => send(run, path, call)
@@ -87,11 +90,11 @@ async function readRunFile(home: string): Promise<RunFile | undefined> {
   try {
     return runFile.parse(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (systemCode(error) === 'ENOENT') return undefined
     throw new CommandFailure(
       EXIT.failed,
       'run-file-unreadable',
-      `cannot read ${path}: ${(error as Error).message}`
+      `cannot read ${path}: ${messageOf(error)}`
     )
   }
 }
@@ -103,7 +106,7 @@ function alive(pid: number): boolean {
     return true
   } catch (error) {
     // EPERM: it runs, under another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return systemCode(error) === 'EPERM'
   }
 }
 
@@ -150,7 +153,7 @@ async function send(run: RunFile, path: string, call: Call): Promise<IncomingMes
 }
 
 function unreachable(run: RunFile, error: Error): CommandFailure {
-  const code = (error as NodeJS.ErrnoException).code
+  const code = systemCode(error)
   if (code === 'ECONNREFUSED' || code === 'ENOENT') {
     return new CommandFailure(
       EXIT.notRunning,
@@ -172,8 +175,8 @@ async function refusal(answer: IncomingMessage, status: number): Promise<Error> 
   }
   const { code, detail, title, ...facts } = body.data
   const message = detail ?? title
-  return code !== undefined && code in EXIT_OF
-    ? new LockerError(code as LockerErrorCode, message, { facts })
+  return isLockerErrorCode(code)
+    ? new LockerError(code, message, { facts })
     : new CommandFailure(EXIT.failed, code ?? `http-${status}`, message)
 }
 

@@ -11,9 +11,10 @@ import { pipeline } from 'node:stream/promises'
 import { randomBytes } from 'node:crypto'
 import type { CheckReport, DocumentFacts, InboxItem } from '../../agent/agent.ts'
 import { LockerError } from '../../agent/errors.ts'
+import { systemCode } from '../durable-files.ts'
 import { oneOf } from './arguments.ts'
 import type { Client } from './client.ts'
-import { CommandFailure, EXIT } from './outcome.ts'
+import { CommandFailure, EXIT, messageOf } from './outcome.ts'
 import { printable, progress, remark, say, size, table, type Voice } from './output.ts'
 
 /** Documents asked for a page. */
@@ -45,7 +46,7 @@ export async function add(
     } catch (error) {
       if (files.length === 1) throw error
       failures.push(error)
-      remark(voice, `elocker: ${printable(file)}: ${(error as Error).message}`)
+      remark(voice, `elocker: ${printable(file)}: ${messageOf(error)}`)
     }
   }
   if (failures.length > 0) {
@@ -71,7 +72,7 @@ async function addOne(
   for (const tag of options.tag ?? []) query.append('tag', tag)
   const path =
     options.version === undefined
-      ? `/api/v1/documents?${query}`
+      ? `/api/v1/documents?${query.toString()}`
       : `/api/v1/documents/${await documentId(client, options.version)}/versions`
   const bar = progress(voice, options.name ?? basename(file), source?.size)
   let taken = 0
@@ -144,7 +145,7 @@ async function all(
     if (options.query !== undefined) query.set('q', options.query)
     if (cursor !== undefined) query.set('cursor', cursor)
     const page = await client.call<{ items: DocumentFacts[]; nextCursor?: string }>(
-      `/api/v1/documents?${query}`
+      `/api/v1/documents?${query.toString()}`
     )
     items.push(...page.items)
     cursor = page.nextCursor
@@ -240,7 +241,7 @@ export async function get(
 
 /** An answer that stops in the middle: the agent met a damaged block, or the other side went away. */
 function broken(error: unknown, id: string, bytes: number): unknown {
-  const code = (error as NodeJS.ErrnoException).code
+  const code = systemCode(error)
   if (code !== 'ECONNRESET' && code !== 'ERR_STREAM_PREMATURE_CLOSE') return error
   return new LockerError(
     'document-damaged',

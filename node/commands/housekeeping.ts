@@ -20,7 +20,9 @@ export async function activity(
   if (options.document !== undefined) {
     query.set('document', await documentId(client, options.document))
   }
-  const { items } = await client.call<{ items: ActivityEntry[] }>(`/api/v1/activity?${query}`)
+  const { items } = await client.call<{ items: ActivityEntry[] }>(
+    `/api/v1/activity?${query.toString()}`
+  )
   table(
     voice,
     items,

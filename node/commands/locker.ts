@@ -246,7 +246,7 @@ export async function testWords(
 }
 
 /** Sets a new passphrase, with the old one or with the words. */
-export async function passphrase(
+export async function changePassphrase(
   client: Client,
   voice: Voice,
   options: Omit<LockerOptions, 'home'> & {

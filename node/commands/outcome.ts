@@ -105,6 +105,11 @@ export const EXIT_OF: Readonly<Record<LockerErrorCode, ExitCode>> = {
   'operation-cancelled': EXIT.interrupted
 }
 
+/** Whether a text is one of the agent's error codes. */
+export function isLockerErrorCode(code: string | undefined): code is LockerErrorCode {
+  return code !== undefined && Object.hasOwn(EXIT_OF, code)
+}
+
 /** A failure that ends the process with a code of its own and has no error code of the agent. */
 export class CommandFailure extends Error {
   readonly exit: ExitCode
@@ -117,4 +122,9 @@ export class CommandFailure extends Error {
     this.exit = exit
     this.code = code
   }
+}
+
+/** What a caught value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -20,7 +20,8 @@ const PROGRESS_DRAW_MS = 200
 /** Nothing is said of work that ends sooner, milliseconds. */
 const PROGRESS_QUIET_MS = 1_000
 
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
+/** Control characters, and those that turn the direction of what follows. */
+const CONTROL = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /** Text of another party made safe for a terminal: control and bidirectional characters become visible escapes. */
 export function printable(text: string): string {
@@ -54,7 +55,7 @@ export function table(
     return
   }
   const safe = rows.map((row) => row.map(printable))
-  if (process.stdout.isTTY !== true) {
+  if (!process.stdout.isTTY) {
     for (const row of safe) process.stdout.write(`${row.join('\t')}\n`)
     return
   }
@@ -64,7 +65,7 @@ export function table(
   }
   const heads = columns.map((column) => column.toUpperCase())
   const widths = heads.map((head, column) =>
-    Math.max(head.length, ...safe.map((row) => [...(row[column] ?? '')].length))
+    Math.max(head.length, ...safe.map((row) => Array.from(row[column] ?? '').length))
   )
   for (const row of [heads, ...safe]) {
     const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -91,7 +92,7 @@ export function progress(
   label: string,
   total: number | undefined
 ): { at(bytes: number): void; end(): void } {
-  const terminal = process.stderr.isTTY === true && !voice.json
+  const terminal = process.stderr.isTTY && !voice.json
   const started = performance.now()
   let drawn = false
   let last = started + PROGRESS_QUIET_MS - (terminal ? PROGRESS_DRAW_MS : PROGRESS_LINE_MS)

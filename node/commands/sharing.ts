@@ -104,7 +104,7 @@ export async function list(
   const query = new URLSearchParams()
   if (options.kind !== undefined) query.set('kind', options.kind)
   if (options.direction !== undefined) query.set('direction', options.direction)
-  const { items } = await client.call<{ items: Share[] }>(`/api/v1/shares?${query}`)
+  const { items } = await client.call<{ items: Share[] }>(`/api/v1/shares?${query.toString()}`)
   table(
     voice,
     items,
