@@ -1,0 +1,59 @@
+/**
+ * Discover Features 2.0: which protocols, in which roles, and how large a message another agent takes.
+ *
+ * @module
+ */
+import { z } from 'zod'
+
+export const DISCOVER_FEATURES = 'https://didcomm.org/discover-features/2.0'
+
+/** Queries answered of one message. */
+export const QUERIES_MAX = 16
+
+/** Disclosures read of one message. */
+export const DISCLOSURES_MAX = 256
+
+export const queries = z.object({
+  queries: z
+    .array(z.object({ 'feature-type': z.string().max(64), match: z.string().max(256) }))
+    .max(QUERIES_MAX)
+})
+
+export const disclosures = z.object({
+  disclosures: z
+    .array(
+      z.object({
+        'feature-type': z.string().max(64),
+        id: z.string().max(256),
+        roles: z.exactOptional(z.array(z.string().max(64)).max(16))
+      })
+    )
+    .max(DISCLOSURES_MAX)
+})
+
+/** One thing an agent discloses; further members, such as the value of a constraint, go out as they are. */
+export interface Feature {
+  readonly 'feature-type': string
+  readonly id: string
+  readonly roles?: readonly string[]
+  readonly [member: string]: unknown
+}
+
+/**
+ * The features that a message's queries ask for, each once. `*` stands for any text and may only end a
+ * pattern, as in the standard's examples; anywhere else it is a letter like others, so that a pattern
+ * cannot be made expensive.
+ */
+export function matching(
+  features: readonly Feature[],
+  asked: z.infer<typeof queries>['queries']
+): readonly Feature[] {
+  return features.filter((feature) =>
+    asked.some((query) => {
+      if (query['feature-type'] !== feature['feature-type']) return false
+      return query.match.endsWith('*')
+        ? feature.id.startsWith(query.match.slice(0, -1))
+        : feature.id === query.match
+    })
+  )
+}

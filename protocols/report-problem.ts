@@ -1,0 +1,48 @@
+/**
+ * Report Problem 2.0: why a message or a thread could not go on (DIDComm Messaging v2.1 "Problem Reports").
+ *
+ * @module
+ */
+import { z } from 'zod'
+
+export const REPORT_PROBLEM = 'https://didcomm.org/report-problem/2.0'
+
+/** Longest comment shown or sent, in characters. */
+export const COMMENT_CHARS_MAX = 500
+
+/** `<e|w>.<scope>.<descriptors>`, "Problem Codes". Read leniently on case, written in lower case. */
+const PROBLEM_CODE = /^[ew]\.[a-z0-9-]{1,64}(\.[a-z0-9_-]{1,64}){0,8}$/i
+
+export const problemReport = z.object({
+  code: z.string().max(300).regex(PROBLEM_CODE),
+  comment: z.exactOptional(z.string().max(4096)),
+  args: z.exactOptional(z.array(z.union([z.string().max(1024), z.number()])).max(16))
+})
+
+/** What this project reports, beside the codes of single protocols. */
+export type ProblemCode =
+  | 'e.p.msg.unsupported' // no protocol here for this type
+  | 'e.p.msg.invalid' // the body breaks the protocol's schema
+  | 'e.p.msg.unexpected' // the thread's state does not allow it
+  | 'e.p.req.time' // expired, from the future, or without the expiry its protocol asks for
+  | 'e.p.me.res.storage' // a limit of this agent
+  | 'e.p.req.invitation-used'
+  | 'e.p.req.invitation-expired'
+
+/**
+ * The comment for a person: `{1}` and so on are replaced by the arguments (`?` for a missing one, surplus
+ * ones appended), control and invisible formatting characters removed, at most {@link COMMENT_CHARS_MAX}.
+ */
+export function commentOf(report: z.infer<typeof problemReport>): string {
+  const args = (report.args ?? []).map(String)
+  const used = new Set<number>()
+  const filled = (report.comment ?? '').replaceAll(/\{(\d{1,2})\}/g, (_match, digits: string) => {
+    const position = Number(digits) - 1
+    used.add(position)
+    return args[position] ?? '?'
+  })
+  const surplus = args.filter((_argument, position) => !used.has(position))
+  const text = [filled, ...surplus].join(' ')
+  const clean = text.replaceAll(/\p{C}+/gu, ' ').trim()
+  return Array.from(clean).slice(0, COMMENT_CHARS_MAX).join('')
+}
