@@ -27,6 +27,8 @@ export interface Ended {
 
 /** What `up --json` prints when it is ready. */
 export interface Ready {
+  /** One-time address of the page. */
+  readonly open: string
   readonly private: string
   readonly public: string | null
   readonly p2p: readonly string[]
@@ -41,6 +43,8 @@ export class Party {
   /** Everything the agent wrote to stderr: its log. */
   log = ''
   #child: ChildProcess | undefined
+  /** Whether there is a locker for the passphrase to open at start. */
+  #created = false
 
   constructor(name: string, folder: string) {
     this.name = name
@@ -98,6 +102,7 @@ export class Party {
   }
 
   async init(): Promise<{ did: string; words: string[]; documentIdentity: string }> {
+    this.#created = true
     return this.json('init', '--name', this.name, '--passphrase-file', this.passphraseFile)
   }
 
@@ -113,8 +118,7 @@ export class Party {
         '127.0.0.1:0',
         '--p2p',
         '/ip4/127.0.0.1/tcp/0',
-        '--passphrase-file',
-        this.passphraseFile,
+        ...(this.#created ? ['--passphrase-file', this.passphraseFile] : []),
         ...more
       ],
       { env: this.environment, stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder }
