@@ -4,9 +4,8 @@
 
 /** ISO 32000-1 §7: header, five objects, cross-reference table, trailer. Text is Latin-1. */
 export function samplePdf(title: string, lines: readonly string[]): Buffer {
-  const escape = (text: string): string => text.replace(/[\\()]/g, (character) => `\\${character}`)
-  const shown = lines.map((line) => `0 -22 Td (${escape(line)}) Tj`).join('\n')
-  const content = `BT /F1 20 Tf 72 740 Td (${escape(title)}) Tj /F1 12 Tf 0 -14 Td\n${shown}\nET`
+  const shown = lines.map((line) => `0 -22 Td (${escapeText(line)}) Tj`).join('\n')
+  const content = `BT /F1 20 Tf 72 740 Td (${escapeText(title)}) Tj /F1 12 Tf 0 -14 Td\n${shown}\nET`
   const objects = [
     '<< /Type /Catalog /Pages 2 0 R >>',
     '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
@@ -25,4 +24,9 @@ export function samplePdf(title: string, lines: readonly string[]): Buffer {
   text += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n${rows}`
   text += `trailer\n<< /Size ${objects.length + 1} /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`
   return Buffer.from(text, 'latin1')
+}
+
+/** ISO 32000-1 §7.3.4.2: in a literal string parentheses and backslashes are escaped. */
+function escapeText(text: string): string {
+  return text.replace(/[\\()]/g, (character) => `\\${character}`)
 }
