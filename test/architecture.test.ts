@@ -15,7 +15,7 @@ interface Layer {
 }
 
 /** Of node:, what is computation and not the outside world. */
-const COMPUTATION = 'node:crypto|node:zlib|node:buffer|node:util'
+const COMPUTATION = 'node:async_hooks|node:crypto|node:zlib|node:buffer|node:util'
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   'protocols/': {

@@ -1,0 +1,119 @@
+/**
+ * One state change while it is being filled.
+ *
+ * @module
+ */
+import type { AbstractBatchOperation, AbstractLevel } from 'abstract-level'
+import type { SublevelState } from './record-manifest.ts'
+
+/** Bytes of one record's JSON. A document of 1,000 versions takes about a third of it. */
+export const RECORD_BYTES_MAX = 1_048_576
+/** Records one batch may touch; a state change is a handful, an import some thousands. */
+export const BATCH_OPERATIONS_MAX = 20_000
+
+/** All writes of one state change. Nothing is visible, in memory or on disk, until the batch is durable. */
+export interface Batch {
+  /** Runs after the batch is durable, in the order given: the place to update memory and emit events. */
+  afterwards(work: () => void): void
+}
+
+/** The database: text keys, binary values. */
+export type RecordDatabase = AbstractLevel<string | Buffer | Uint8Array, string, Uint8Array>
+
+/** A write, as the database takes it. */
+export type Operation = AbstractBatchOperation<RecordDatabase, string, Uint8Array>
+
+/** One record of one collection, staged; without `write` it is deleted. */
+export interface Staged {
+  readonly sublevel: string
+  /** Sealed bytes and their keyed digest. */
+  readonly write?: { readonly sealed: Uint8Array; readonly digest: bigint }
+  /** Digest of what the manifest counts at this place; `undefined` when it counts nothing there. */
+  readonly digestBefore: () => bigint | undefined
+  /** Brings memory to the staged state. */
+  apply(): void
+  /** Stages what memory holds, to undo this. */
+  restage(batch: OpenBatch): void
+}
+
+/** What a batch appends to one sequence. */
+export interface Appended {
+  readonly sequence: { readonly name: string; apply(last: number, head: string): void }
+  readonly entries: Array<{ readonly path: string; readonly sealed: Uint8Array }>
+  /** Number of the last entry once the batch is durable, and SHA-256 of its sealed bytes. */
+  readonly last: number
+  readonly head: string
+}
+
+/** What collections and sequences need of the records they belong to. */
+export interface SublevelHost {
+  /** The batch behind the interface; throws for one of other records or outside of its change. */
+  batch(batch: Batch): OpenBatch
+  /** Throws `vault-sealed` once closed. */
+  mustBeOpen(): void
+  /** What the sublevel should hold; `undefined` when the manifest was lost or does not know it. */
+  expected(sublevel: string): SublevelState | undefined
+  /** Takes what was found as what should be. */
+  adopt(sublevel: string, state: SublevelState): void
+  /** Names a damaged record, once. */
+  name(sublevel: string, key: string, reason: string): void
+  /** Entries of a sublevel in key order, a page at a time. Throws `storage-failed`. */
+  scan(
+    sublevel: string,
+    options?: { from?: string; to?: string; reverse?: boolean; limit?: number }
+  ): AsyncIterable<ReadonlyArray<readonly [path: string, sealed: Uint8Array]>>
+  /** Stored names of a sublevel, ascending, without reading the records. Throws `storage-failed`. */
+  names(sublevel: string): AsyncIterable<string>
+}
+
+/** The only implementation of {@link Batch}: what is staged, by database key. */
+export class OpenBatch implements Batch {
+  readonly owner: SublevelHost
+  readonly staged = new Map<string, Staged>()
+  readonly appended = new Map<string, Appended>()
+  readonly after: Array<() => void> = []
+  ended = false
+  #operations = 0
+
+  constructor(owner: SublevelHost) {
+    this.owner = owner
+  }
+
+  afterwards(work: () => void): void {
+    this.#mustBeOpen()
+    this.after.push(work)
+  }
+
+  stage(path: string, staged: Staged): void {
+    this.#count()
+    this.staged.set(path, staged)
+  }
+
+  append(appended: Appended): void {
+    this.#count()
+    this.appended.set(appended.sequence.name, appended)
+  }
+
+  #count(): void {
+    this.#mustBeOpen()
+    if (++this.#operations > BATCH_OPERATIONS_MAX)
+      throw new RangeError(`a batch of more than ${BATCH_OPERATIONS_MAX} operations`)
+  }
+
+  #mustBeOpen(): void {
+    if (this.ended) throw new TypeError('the batch has ended: it was used outside of its change')
+  }
+}
+
+/** The writes of a batch, without the manifest. */
+export function operationsOf(batch: OpenBatch): Operation[] {
+  const operations: Operation[] = []
+  for (const [key, { write }] of batch.staged)
+    operations.push(
+      write === undefined ? { type: 'del', key } : { type: 'put', key, value: write.sealed }
+    )
+  for (const { entries } of batch.appended.values())
+    for (const { path, sealed } of entries)
+      operations.push({ type: 'put', key: path, value: sealed })
+  return operations
+}
