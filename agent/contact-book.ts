@@ -95,6 +95,8 @@ export class ContactBook {
   readonly #invitationByDid = new Map<string, string>()
   /** Seen in this run, not yet stored: a message that changes nothing costs no write. */
   readonly #seen = new Map<string, string>()
+  /** Records put in a batch that has not ended, so that two changes of one batch build on each other. */
+  readonly #pending = new WeakMap<Batch, Map<string, ContactRecord>>()
 
   constructor(
     components: ContactBookComponents,
@@ -185,10 +187,7 @@ export class ContactBook {
       fromPrior?: string | undefined
     }
   ): ContactFacts {
-    const id = this.#byDid.get(did)
-    const record = id === undefined ? undefined : this.#contacts.get(id)
-    if (id === undefined || record === undefined)
-      throw new LockerError('contact-unknown', `no contact ${did}`)
+    const [id, record] = this.#within(batch, did)
     const { fromPrior, ...others } = facts
     const changed: ContactRecord = { ...record, ...others }
     const { fromPrior: before, ...rest } = changed
@@ -212,8 +211,7 @@ export class ContactBook {
 
   /** The contact follows to its new DID. The caller has verified `from_prior`. */
   rotated(batch: Batch, did: string, newDid: string): ContactFacts {
-    const record = this.record(did)
-    if (record === undefined) throw new LockerError('contact-unknown', `no contact ${did}`)
+    const [, record] = this.#within(batch, did)
     const until = new Date(this.#clock.now().getTime() + FORMER_DID_MS).toISOString()
     const former = [{ did: record.currentDid, until }, ...record.former].slice(0, FORMER_DIDS_MAX)
     return this.change(batch, did, { currentDid: newDid, former })
@@ -296,6 +294,15 @@ export class ContactBook {
     return [...this.#invitations.entries()].filter(([, { expiresAt }]) => expiresAt < before)
   }
 
+  /** The record as this batch has it so far. Throws `contact-unknown`. */
+  #within(batch: Batch, did: string): [id: string, record: ContactRecord] {
+    const id = this.#byDid.get(did)
+    const stored = id === undefined ? undefined : this.#contacts.get(id)
+    if (id === undefined || stored === undefined)
+      throw new LockerError('contact-unknown', `no contact ${did.slice(0, 200)}`)
+    return [id, this.#pending.get(batch)?.get(id) ?? stored]
+  }
+
   #put(batch: Batch, id: string, record: ContactRecord): void {
     const previous = this.#contacts.get(id)
     const seen = this.#seen.get(record.did)
@@ -304,9 +311,13 @@ export class ContactBook {
         ? record
         : { ...record, lastSeenAt: seen }
     this.#contacts.put(batch, id, stored)
+    const pending = this.#pending.get(batch) ?? new Map<string, ContactRecord>()
+    this.#pending.set(batch, pending.set(id, stored))
     batch.afterwards(() => {
-      if (previous !== undefined) this.#unindex(previous)
-      this.#index(id, stored)
+      // The index holds what the last put of the batch says; an earlier one of it leaves nothing behind.
+      for (const old of [previous, record]) if (old !== undefined) this.#unindex(old)
+      const now = this.#contacts.get(id)
+      if (now !== undefined) this.#index(id, now)
       if (this.#seen.get(record.did) === stored.lastSeenAt) this.#seen.delete(record.did)
     })
   }

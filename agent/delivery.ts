@@ -7,6 +7,8 @@
  */
 import type { Clock, Endpoint, Logger, Network } from './components.ts'
 import { LockerError } from './errors.ts'
+import { ProtocolError } from '../protocols/errors.ts'
+import type { Attachment } from '../protocols/message.ts'
 
 /** Sends under way at once, over all contacts: each holds an envelope of up to 256 KiB and a stream. */
 export const SENDS_IN_FLIGHT_MAX = 64
@@ -16,9 +18,6 @@ export const POSTS_WAITING_MAX = 1_000
 
 /** How long one endpoint may take, milliseconds: a dial through a relay takes up to 10 s. */
 export const SEND_TIMEOUT_MS = 20_000
-
-/** Largest packed envelope, bytes (DESIGN §11, advertised as `max_receive_bytes`). */
-export const ENVELOPE_BYTES_MAX = 256 * 1024
 
 /** How long a posted message is worth processing, milliseconds. */
 export const POST_LIFETIME_MS = 60_000
@@ -30,7 +29,7 @@ export interface Letter {
   readonly body: Readonly<Record<string, unknown>>
   readonly thid?: string
   readonly pthid?: string
-  readonly attachments?: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly attachments?: readonly Attachment[]
   readonly ack?: readonly string[]
   readonly pleaseAck?: boolean
   /** Seconds since 1970, as on the wire. */
@@ -46,13 +45,13 @@ export type Route =
 /** Knows keys and addresses; agent.ts builds it from identity and contacts. */
 export interface Courier {
   /**
-   * Packs with the DIDs in force now, authcrypt, and names the recipient's endpoints, libp2p first. Throws
+   * Packs with the DIDs in force now, authcrypt, for each of the recipient's endpoints, libp2p first. Throws
    * `contact-unknown`, `did-unresolvable`.
    */
   pack(
     letter: Letter,
     route: Route
-  ): Promise<{ readonly envelope: Uint8Array; readonly endpoints: readonly Endpoint[] }>
+  ): Promise<ReadonlyArray<{ readonly endpoint: Endpoint; readonly envelope: Uint8Array }>>
 }
 
 export type DeliveryOutcome =
@@ -96,14 +95,7 @@ export function createDelivery(components: DeliveryComponents): Delivery {
     await slots.take()
     try {
       if (closing.signal.aborted) return { ok: false, error: 'the vault was sealed', final: false }
-      const { envelope, endpoints } = await courier.pack(letter, route)
-      if (envelope.byteLength > ENVELOPE_BYTES_MAX)
-        return {
-          ok: false,
-          error: `envelope of ${envelope.byteLength} bytes is over ${ENVELOPE_BYTES_MAX}`,
-          final: true
-        }
-      return await tryEndpoints(components, closing.signal, envelope, endpoints)
+      return await tryEndpoints(components, closing.signal, await courier.pack(letter, route))
     } catch (error) {
       return { ok: false, error: describe(error), final: hopeless(error) }
     } finally {
@@ -159,11 +151,10 @@ export function createDelivery(components: DeliveryComponents): Delivery {
 async function tryEndpoints(
   components: DeliveryComponents,
   closing: AbortSignal,
-  envelope: Uint8Array,
-  endpoints: readonly Endpoint[]
+  packed: Awaited<ReturnType<Courier['pack']>>
 ): Promise<DeliveryOutcome> {
   let error = 'the contact names no endpoint we can use'
-  for (const endpoint of endpoints) {
+  for (const { endpoint, envelope } of packed) {
     const timeout = new AbortController()
     const cancel = components.clock.after(SEND_TIMEOUT_MS, () =>
       timeout.abort(new LockerError('peer-unreachable', `no answer in ${SEND_TIMEOUT_MS} ms`))
@@ -202,6 +193,7 @@ async function abortable(work: Promise<void>, signal: AbortSignal): Promise<void
 
 /** What the owner reads beside a message that does not get through. */
 function describe(error: unknown): string {
+  if (error instanceof ProtocolError) return `${error.code}: ${error.message}`.slice(0, 300)
   if (error instanceof LockerError) {
     const { problem } = error.facts
     return `${typeof problem === 'string' ? problem : error.code}: ${error.message}`.slice(0, 300)
@@ -209,8 +201,9 @@ function describe(error: unknown): string {
   return `peer-unreachable: ${error instanceof Error ? error.message : String(error)}`.slice(0, 300)
 }
 
-/** No later attempt helps when there is nobody to write to any more. */
+/** No later attempt helps when there is nobody to write to any more, or the message itself is at fault. */
 function hopeless(error: unknown): boolean {
+  if (error instanceof ProtocolError) return true
   return error instanceof LockerError && error.code === 'contact-unknown'
 }
 

@@ -4,15 +4,14 @@
  * @module
  */
 import { z } from 'zod'
-import { ENVELOPE_BYTES_MAX } from './delivery.ts'
 import { LockerError } from './errors.ts'
-import { attachment, type Attachment } from '../protocols/message.ts'
+import { attachment, MESSAGE_BYTES_MAX, type Attachment } from '../protocols/message.ts'
 
 /** How long a message is worth delivering when its sender does not say, milliseconds. */
 export const LIFETIME_MS = 7 * 24 * 3_600_000
 
 /** Largest plaintext, bytes: JWE base64url adds a third, its header and keys less than 8 KiB. */
-export const PLAINTEXT_BYTES_MAX = Math.floor(((ENVELOPE_BYTES_MAX - 8 * 1024) * 3) / 4)
+export const PLAINTEXT_BYTES_MAX = Math.floor(((MESSAGE_BYTES_MAX - 8 * 1024) * 3) / 4)
 
 /** A message as a feature hands it over; the outbox adds `id`, `from`, `to`, the times and, after a rotation, `from_prior`. */
 export interface OutgoingMessage {

@@ -22,13 +22,7 @@ export class TokenBucket {
 
   /** Takes one token and returns 0, or takes none and returns how many milliseconds until there is one. */
   take(now: Date): number {
-    // A clock that was set back gives no tokens and takes none away.
-    const elapsedMs = Math.max(0, now.getTime() - this.#atMs)
-    this.#atMs = now.getTime()
-    this.#tokens = Math.min(
-      this.#rate.burst,
-      this.#tokens + (elapsedMs * this.#rate.perSecond) / 1000
-    )
+    this.#refill(now)
     if (this.#tokens >= 1) {
       this.#tokens -= 1
       return 0
@@ -36,9 +30,30 @@ export class TokenBucket {
     return Math.ceil(((1 - this.#tokens) * 1000) / this.#rate.perSecond)
   }
 
+  /**
+   * Takes one token, now or in advance, and returns how many milliseconds to wait for it: who reserves
+   * first goes first. `undefined`, and nothing taken, when `waitingMax` tokens are reserved already.
+   */
+  reserve(now: Date, waitingMax: number): number | undefined {
+    this.#refill(now)
+    if (this.#tokens - 1 < -waitingMax) return undefined
+    this.#tokens -= 1
+    return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens * 1000) / this.#rate.perSecond)
+  }
+
   /** True when nothing has been taken for long enough that forgetting the bucket changes nothing. */
   full(now: Date): boolean {
+    this.#refill(now)
+    return this.#tokens >= this.#rate.burst
+  }
+
+  #refill(now: Date): void {
+    // A clock that was set back gives no tokens and takes none away.
     const elapsedMs = Math.max(0, now.getTime() - this.#atMs)
-    return this.#tokens + (elapsedMs * this.#rate.perSecond) / 1000 >= this.#rate.burst
+    this.#atMs = now.getTime()
+    this.#tokens = Math.min(
+      this.#rate.burst,
+      this.#tokens + (elapsedMs * this.#rate.perSecond) / 1000
+    )
   }
 }
