@@ -158,7 +158,9 @@ class SealedRecords implements Records, SublevelHost {
     }
     const verdict = await this.#head.compare(this.#manifest, this.#sealedManifest)
     this.#manifest = { ...this.#manifest, seq: verdict.minimumSeq }
-    if (verdict.reason !== undefined) this.name('manifest', 'head', verdict.reason)
+    // Without a manifest, how far the database was is not known, so it cannot be behind.
+    if (verdict.reason !== undefined && !this.#manifestLost)
+      this.name('manifest', 'head', verdict.reason)
     for (const name of present)
       if (!this.#manifestLost && !this.#manifest.sublevels.has(name))
         this.name(name, '*', 'records that the manifest does not know')
