@@ -12,8 +12,12 @@ import { remark, say, type Voice } from './output.ts'
 /** Stopping takes at most this long, milliseconds; then the process ends as after a crash, which it survives. */
 const STOP_MS_MAX = 10_000
 
-/** Settings as the command line hands them over; names are those of node/config.ts. */
-export type UpOptions = Readonly<Record<string, unknown>>
+/** Settings as the command line hands them over, and how to speak. */
+export type UpOptions = Flags & {
+  readonly json?: boolean
+  readonly quiet?: boolean
+  readonly input: boolean
+}
 
 /** Runs until a signal ends it. The one-time address of the page goes to stdout, the log to stderr. */
 export async function up(voice: Voice, options: UpOptions): Promise<void> {
@@ -47,15 +51,8 @@ export async function up(voice: Voice, options: UpOptions): Promise<void> {
   clearTimeout(force)
 }
 
-/** Commander's camelCase to the flag names of the configuration. */
+/** What is left of the options once those that say how to speak are gone: settings. */
 function flagsOf(options: UpOptions): Flags {
-  const spoken = new Set(['json', 'quiet', 'input'])
-  return Object.fromEntries(
-    Object.entries(options)
-      .filter(([name]) => !spoken.has(name))
-      .map(([name, value]) => [
-        name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-        value
-      ])
-  ) as Flags
+  const { json: _json, quiet: _quiet, input: _input, ...flags } = options
+  return flags
 }
