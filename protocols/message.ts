@@ -319,13 +319,20 @@ function scanJson(bytes: Uint8Array, depthMax: number, keysMax: number): void {
   }
 }
 
-/** Where the string that begins at `start` ends: the index of its closing quote, or the last index. */
+/**
+ * Where the string that begins at `start` ends: the index of its closing quote, or the last index. A quote
+ * closes unless an odd number of backslashes stands before it. Every run of backslashes is looked at once.
+ */
 function stringEnd(bytes: Uint8Array, start: number): number {
-  for (let position = start + 1; position < bytes.length; position++) {
-    if (bytes[position] === BACKSLASH) position++
-    else if (bytes[position] === QUOTE) return position
+  for (let from = start + 1; ;) {
+    const end = bytes.indexOf(QUOTE, from)
+    if (end === -1) return bytes.length - 1
+    let backslashes = 0
+    while (bytes[end - 1 - backslashes] === BACKSLASH && end - 1 - backslashes >= from)
+      backslashes++
+    if (backslashes % 2 === 0) return end
+    from = end + 1
   }
-  return bytes.length - 1
 }
 
 /** Whether the string that ends at `end` is followed by a colon, that is, is a key. */

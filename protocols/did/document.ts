@@ -105,7 +105,8 @@ export const didDocument = z.object({
   service: z.exactOptional(z.array(service).max(ENTRIES_MAX))
 })
 
-export type DidDocument = z.infer<typeof didDocument>
+/** Never changed after it was read: {@link keysOf} remembers what it found in it. */
+export type DidDocument = Readonly<z.infer<typeof didDocument>>
 export type VerificationMethod = z.infer<typeof verificationMethod>
 export type Service = z.infer<typeof service>
 
@@ -158,14 +159,21 @@ export function keysOf(
   purpose: Relationship,
   curves?: readonly Curve[]
 ): readonly KeyRef[] {
-  const keys: KeyRef[] = []
-  for (const entry of document[purpose] ?? []) {
+  let byPurpose = readKeys.get(document)
+  if (byPurpose === undefined) readKeys.set(document, (byPurpose = new Map()))
+  let keys = byPurpose.get(purpose)
+  if (keys === undefined) byPurpose.set(purpose, (keys = readKeysOf(document, purpose)))
+  return curves === undefined ? keys : keys.filter(({ jwk }) => curves.includes(jwk.crv))
+}
+
+/** Keys read from a document, for as long as somebody holds it: expanding a point costs more than using it. */
+const readKeys = new WeakMap<DidDocument, Map<Relationship, readonly KeyRef[]>>()
+
+function readKeysOf(document: DidDocument, purpose: Relationship): readonly KeyRef[] {
+  return (document[purpose] ?? []).flatMap((entry) => {
     const method = typeof entry === 'string' ? methodOf(document, entry) : entry
-    const key = method === undefined ? undefined : keyRefOf(document.id, method)
-    if (key === undefined) continue
-    if (curves === undefined || curves.includes(key.jwk.crv)) keys.push(key)
-  }
-  return keys
+    return method === undefined ? [] : (keyRefOf(document.id, method) ?? [])
+  })
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  createSecretKey,
   diffieHellman,
   generateKeyPairSync,
   randomBytes,
@@ -421,11 +422,11 @@ function sizeOf(bytes: Uint8Array): Buffer {
 }
 
 function wrapKey(kek: Buffer, key: Buffer): Buffer {
-  const cipher = createCipheriv('id-aes256-wrap', kek, KEY_WRAP_IV)
+  const cipher = createCipheriv('id-aes256-wrap', createSecretKey(kek), KEY_WRAP_IV)
   return Buffer.concat([cipher.update(key), cipher.final()])
 }
 
 function unwrapKey(kek: Buffer, wrapped: Buffer): Buffer {
-  const decipher = createDecipheriv('id-aes256-wrap', kek, KEY_WRAP_IV)
+  const decipher = createDecipheriv('id-aes256-wrap', createSecretKey(kek), KEY_WRAP_IV)
   return Buffer.concat([decipher.update(wrapped), decipher.final()])
 }
