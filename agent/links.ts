@@ -369,11 +369,18 @@ class LinkStore implements Links {
 
   #countWrongProof(batch: Batch, id: string, record: LinkRecord): Opening {
     const wrong: LinkRecord = { ...record, wrongProofs: record.wrongProofs + 1 }
+    const attemptsLeft = WRONG_PROOFS_MAX - wrong.wrongProofs
+    this.#components.audit.append(batch, {
+      ...entryOf(id, record),
+      action: 'link-refused',
+      actor: 'link',
+      details: { attemptsLeft }
+    })
     if (wrong.wrongProofs >= WRONG_PROOFS_MAX) this.#stop(batch, id, wrong, 'link', 'wrong-proofs')
     else this.#links.put(batch, id, wrong)
     return {
       refused: new LockerError('link-proof-wrong', `the proof does not open link ${id}`, {
-        facts: { attemptsLeft: WRONG_PROOFS_MAX - wrong.wrongProofs }
+        facts: { attemptsLeft }
       })
     }
   }

@@ -1,55 +1,40 @@
 /**
  * Sharing with contacts: grants given and received, requests for documents.
  *
+ * | file                  | holds                                                                     |
+ * |-----------------------|---------------------------------------------------------------------------|
+ * | sharing-threads.ts    | the record of a thread, its state by the protocol's table, the facts       |
+ * | sharing-given.ts      | the owner's side: give, serve, revoke                                     |
+ * | sharing-received.ts   | the recipient's side: ask, accept, open                                   |
+ * | sharing-fetch.ts      | fetching blocks under a grant, the cache of ciphertext, copies            |
+ * | sharing-inbound.ts    | messages as they come in                                                  |
+ *
  * @module
  */
-import type { ByteRange } from './documents.ts'
+import type { Blockstore } from 'interface-blockstore'
+import { sharing as protocol } from '../protocols/sharing.ts'
+import type { PullAnswer } from './agent.ts'
+import type { Audit } from './audit.ts'
+import { Background } from './background.ts'
+import type { Clock, Logger, Network, Random } from './components.ts'
+import type { ContactDirectory } from './contacts.ts'
+import type { ByteRange, DocumentStore } from './documents.ts'
+import type { Exchanges } from './exchanges.ts'
+import type { Outbox } from './outbox.ts'
+import type { Records } from './records.ts'
+import { GrantReader } from './sharing-fetch.ts'
+import { GivenGrants } from './sharing-given.ts'
+import { InboundSharing } from './sharing-inbound.ts'
+import { ReceivedGrants } from './sharing-received.ts'
+import {
+  openThreads,
+  type GrantFacts,
+  type Permission,
+  type RequestFacts,
+  type Threads
+} from './sharing-threads.ts'
 
-export type Permission = 'read' | 'copy'
-
-/** States of the share protocol (protocols/sharing.ts), and `expired`, which the clock decides. */
-export type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
-
-export interface GrantFacts {
-  /** The thread's id; the same on both sides. */
-  readonly id: string
-  readonly direction: 'given' | 'received'
-  readonly state: GrantState
-  /** The other party. */
-  readonly contact: { readonly did: string; readonly name: string }
-  readonly document: {
-    /** Ours: set on given grants, and on received copies once stored. */
-    readonly id?: string
-    readonly name: string
-    readonly mediaType: string
-    readonly sizeBytes: number
-    readonly root: string
-  }
-  readonly permission: Permission
-  readonly purpose: string
-  readonly createdAt: string
-  readonly expiresAt?: string
-  /** Why it was declined or revoked, in the other's or our words. */
-  readonly reason?: string
-  /** Given: how often the blocks were fetched, and when last. */
-  readonly fetches?: number
-  readonly lastFetchedAt?: string
-  /** Whether the last message to the other side has gone out. */
-  readonly delivery?: 'waiting' | 'sent' | 'failed'
-}
-
-/** A contact asks for a document. */
-export interface RequestFacts {
-  readonly id: string
-  readonly direction: 'sent' | 'received'
-  readonly state: 'requested' | 'granted' | 'declined' | 'expired'
-  readonly contact: { readonly did: string; readonly name: string }
-  /** What is wanted, in the asker's words. */
-  readonly wanted: string
-  readonly purpose: string
-  readonly createdAt: string
-  readonly reason?: string
-}
+export type { GrantFacts, GrantState, Permission, RequestFacts } from './sharing-threads.ts'
 
 export interface Sharing {
   grants(options?: { direction?: 'given' | 'received' }): readonly GrantFacts[]
@@ -97,4 +82,151 @@ export interface InboxItem {
   readonly purpose: string
   readonly receivedAt: string
   readonly expiresAt?: string
+}
+
+export interface SharingComponents {
+  readonly records: Records
+  readonly audit: Audit
+  readonly documents: DocumentStore
+  readonly contacts: ContactDirectory
+  readonly outbox: Outbox
+  readonly exchanges: Exchanges
+  readonly network: Network
+  /** The own block store: ciphertext fetched under a grant is cached in it. */
+  readonly blocks: Blockstore
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Called after a change is durable; a grant that answers a request is told as both. */
+  readonly changed: (kind: 'grant' | 'request', id: string) => void
+}
+
+/** What the agent uses of sharing beside the owner's door. */
+export interface SharingStore extends Sharing {
+  /** Answers a peer that asks for a grant's blocks; counted and audited before it resolves. Never throws. */
+  authorisePull(grant: string, peerId: string): Promise<PullAnswer>
+  /** Resolves when no work is left in the background: sealing again, sweeping, collecting. */
+  settled(): Promise<void>
+  /** Stops timers and waits for the work in the background. The records must still be open. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens sharing on an open vault: registers share 1.0, finishes what a crash interrupted, drops the keys
+ * of grants that ended meanwhile.
+ */
+export async function openSharing(components: SharingComponents): Promise<SharingStore> {
+  const threads = await openThreads(components)
+  return new AgentSharing(components, threads)
+}
+
+class AgentSharing implements SharingStore {
+  readonly #threads: Threads
+  readonly #given: GivenGrants
+  readonly #received: ReceivedGrants
+  readonly #background: Background
+
+  constructor(components: SharingComponents, threads: Threads) {
+    const { documents, contacts, exchanges } = components
+    const background = new Background(components.logger)
+    const collect = collector(background, documents)
+    const reader = new GrantReader({ ...components, threads, collect })
+    this.#threads = threads
+    this.#background = background
+    this.#given = new GivenGrants({ ...components, threads, background })
+    this.#received = new ReceivedGrants({ ...components, threads, reader, background, collect })
+    const inbound = new InboundSharing({ ...components, threads, given: this.#given, collect })
+    exchanges.handle(protocol.piuri, {
+      roles: ['owner', 'recipient'],
+      handler: (message, contact, batch) => inbound.receive(message, contact, batch),
+      problem: (report, contact, batch) => inbound.problem(report, contact, batch)
+    })
+    documents.keepBlocks('sharing', () => reader.cachedRoots())
+    documents.setHeal((facts) => reader.heal(facts))
+    contacts.onRemove(async (contact) => {
+      await this.#given.contactRemoved(contact)
+      await this.#received.contactRemoved(contact)
+    })
+    this.#given.resume()
+    background.run('sharing-sweep-failed', () => this.#received.sweep())
+  }
+
+  grants(options: { direction?: 'given' | 'received' } = {}): readonly GrantFacts[] {
+    return [...this.#threads.grants(options.direction)]
+      .map((thread) => this.#threads.grantFacts(thread))
+      .toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
+  }
+
+  grant(id: string): GrantFacts {
+    return this.#threads.grantFacts(this.#threads.grant(id))
+  }
+
+  give(options: Parameters<Sharing['give']>[0]): Promise<GrantFacts> {
+    return this.#given.give(options)
+  }
+
+  accept(id: string, options?: Parameters<Sharing['accept']>[1]): Promise<GrantFacts> {
+    return this.#received.accept(id, options)
+  }
+
+  decline(id: string, reason?: string): Promise<GrantFacts> {
+    return this.#received.decline(id, reason)
+  }
+
+  revoke(id: string, reason?: string): Promise<GrantFacts> {
+    return this.#given.revoke(id, reason)
+  }
+
+  open(id: string, options?: Parameters<Sharing['open']>[1]): ReturnType<Sharing['open']> {
+    return this.#received.open(id, options)
+  }
+
+  request(options: Parameters<Sharing['request']>[0]): Promise<RequestFacts> {
+    return this.#received.request(options)
+  }
+
+  requests(): readonly RequestFacts[] {
+    return [...this.#threads.all()]
+      .flatMap((thread) => this.#threads.requestFacts(thread) ?? [])
+      .toSorted((one, other) => other.createdAt.localeCompare(one.createdAt))
+  }
+
+  declineRequest(id: string, reason?: string): Promise<RequestFacts> {
+    return this.#given.declineRequest(id, reason)
+  }
+
+  authorisePull(grant: string, peerId: string): Promise<PullAnswer> {
+    return this.#given.authorise(grant, peerId)
+  }
+
+  settled(): Promise<void> {
+    return this.#background.settled()
+  }
+
+  async close(): Promise<void> {
+    this.#given.close()
+    this.#received.close()
+    await this.#background.close()
+  }
+}
+
+/** One collection at a time; what is asked for meanwhile becomes one more. */
+function collector(background: Background, documents: Pick<DocumentStore, 'collect'>): () => void {
+  let running = false
+  let again = false
+  return () => {
+    again = true
+    if (running) return
+    running = true
+    background.run('sharing-collect-failed', async () => {
+      try {
+        while (again) {
+          again = false
+          await documents.collect()
+        }
+      } finally {
+        running = false
+      }
+    })
+  }
 }
