@@ -48,7 +48,7 @@ function newAgent(): Agent {
   return { document, secrets }
 }
 
-function publicPart({ d: _, ...jwk }: Readonly<Record<string, string>>): PublicKeyJwk {
+function publicPart({ d: _d, ...jwk }: Readonly<Record<string, string>>): PublicKeyJwk {
   return keyFromJwk(jwk)
 }
 
@@ -61,11 +61,12 @@ const kib = (from: string, to: string) =>
     body: { content: 'x'.repeat(1024) }
   })
 
+const secretOf = (agent: Agent) => (kid: string) => agent.secrets.get(kid) as never
+
 export async function envelopeRows(): Promise<Row[]> {
   const [alice, bob] = [newAgent(), newAgent()]
   const documents = new Map([alice, bob].map(({ document }) => [document.id, document]))
   const message = kib(alice.document.id, bob.document.id)
-  const secretOf = (agent: Agent) => (kid: string) => agent.secrets.get(kid) as never
   const options = { to: bob.document, from: alice.document, secrets: secretOf(alice) }
   const packed = packFor(message, options)
   const open = () =>
@@ -135,7 +136,7 @@ async function didcommNode(alice: Agent, bob: Agent): Promise<{ pack: number; un
 }
 
 function plainDocument({ document, secrets }: Agent): unknown {
-  const methods = [...secrets].map(([id, { d: _, ...publicKeyJwk }]) => ({
+  const methods = [...secrets].map(([id, { d: _d, ...publicKeyJwk }]) => ({
     id,
     type: 'JsonWebKey2020',
     controller: document.id,
