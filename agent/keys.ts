@@ -9,6 +9,10 @@
  * | `records/<sublevel>`  | 32    | AES-256-GCM over the records of one feature                      |
  * | `manifest`            | 32    | AES-256-GCM over counts and digests of the records               |
  * | `holder-key`          | 32    | Ed25519 seed of the holder's did:key                             |
+ * | `recovery-check`      | 32    | seed of the hybrid identity the asked recovery words are sealed to |
+ *
+ * From the 32 bytes behind the recovery words, and not from the root key, comes `words-identity`: the
+ * seed of the hybrid identity that opens the words' slot (recovery-words.ts).
  *
  * A purpose is used for one algorithm only; a new use is a new purpose. The label is versioned, so a
  * changed format gets other keys.
@@ -16,6 +20,7 @@
  * @module
  */
 import { hkdfSync } from 'node:crypto'
+import { hybridIdentity, type KeyPair } from '../protocols/sealed/recipients.ts'
 
 /** Bytes of the root key. */
 export const ROOT_KEY_BYTES = 32
@@ -30,4 +35,12 @@ export function deriveKey(
 ): Uint8Array<ArrayBuffer> {
   if (root.length !== ROOT_KEY_BYTES) throw new RangeError(`a root key of ${root.length} bytes`)
   return new Uint8Array(hkdfSync('sha512', root, new Uint8Array(), LABEL + purpose, sizeBytes))
+}
+
+/** The hybrid key pair every document of this locker is sealed to; its text form is the recovery kit's `documentIdentity`. */
+export function documentIdentity(root: Uint8Array): KeyPair {
+  const seed = deriveKey(root, 'document-identity')
+  const identity = hybridIdentity(seed)
+  seed.fill(0)
+  return identity
 }
