@@ -35,6 +35,7 @@ export class Admission {
   readonly #buckets = new Map<string, TokenBucket>()
   readonly #strangers: TokenBucket
   readonly #known = new Set<string>()
+  readonly #waiting = new Set<() => void>()
   #bytes = 0
 
   constructor(components: AdmissionComponents) {
@@ -71,10 +72,24 @@ export class Admission {
     if (this.#known.size > BUCKETS_MAX && oldest !== undefined) this.#known.delete(oldest)
   }
 
+  /** Ends all waiting at once: the vault is being sealed, and whoever waits is told by its own caller. */
+  close(): void {
+    for (const proceed of this.#waiting) proceed()
+  }
+
   async #turn(bucket: TokenBucket): Promise<boolean> {
     const waitMs = bucket.reserve(this.#clock.now(), WAITING_MAX)
     if (waitMs === undefined) return false
-    if (waitMs > 0) await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve))
+    if (waitMs > 0)
+      await new Promise<void>((resolve) => {
+        const proceed = (): void => {
+          cancel()
+          this.#waiting.delete(proceed)
+          resolve()
+        }
+        const cancel = this.#clock.after(waitMs, proceed)
+        this.#waiting.add(proceed)
+      })
     return true
   }
 

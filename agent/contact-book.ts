@@ -28,6 +28,9 @@ export const NAME_CODE_POINTS_MAX = 100
 /** How long the DID before a rotation is still accepted, milliseconds: longer than a message usually waits. */
 export const FORMER_DID_MS = 24 * 3_600_000
 
+/** Contacts whose last sign of life is stored in one batch. */
+export const SEEN_STORED_MAX = 5_000
+
 /** Former DIDs remembered, for finding a contact by an old DID; the oldest go first. */
 const FORMER_DIDS_MAX = 16
 
@@ -42,13 +45,15 @@ const contactRecord = z.strictObject({
   ourDid: someDid,
   /** Ours, before rotations: their keys are kept, messages to them still arrive. */
   ourFormer: z.array(z.strictObject({ did: someDid, since: instant })).max(FORMER_DIDS_MAX),
-  /** JWT for every message until the other side writes to `ourDid`. */
-  fromPrior: z.exactOptional(z.string()),
+  /** Our rotation that they may not have heard of: the DID they know, and the JWT for every message until they write to `ourDid`. */
+  fromPrior: z.exactOptional(z.strictObject({ did: someDid, jwt: z.string() })),
   name: z.string(),
   /** Whether the owner chose the name; a claimed name replaces only one that was not chosen. */
   named: z.boolean(),
   claimedName: z.exactOptional(z.string()),
   state: z.enum(['waiting', 'connected']),
+  /** Why the other side does not want to be a contact. */
+  problem: z.exactOptional(z.string().max(1000)),
   addedAt: instant,
   lastSeenAt: z.exactOptional(instant)
 })
@@ -114,7 +119,7 @@ export class ContactBook {
   /** By name, without regard to case. */
   list(): readonly ContactFacts[] {
     return [...this.#contacts.entries()]
-      .map(([id, record]) => this.#facts(id, record))
+      .map(([, record]) => this.#facts(record))
       .toSorted((a, b) => (folded(a.name) < folded(b.name) ? -1 : 1))
   }
 
@@ -130,10 +135,15 @@ export class ContactBook {
     return id === undefined ? undefined : this.#contacts.get(id)
   }
 
+  /** As {@link find}, and sees a contact that this batch adds. */
+  findWithin(batch: Batch, did: string): ContactFacts | undefined {
+    const added = [...(this.#pending.get(batch)?.values() ?? [])].find((each) => each.did === did)
+    return this.find(did) ?? (added === undefined ? undefined : this.#facts(added))
+  }
+
   find(did: string): ContactFacts | undefined {
-    const id = this.#byDid.get(did)
-    const record = id === undefined ? undefined : this.#contacts.get(id)
-    return id === undefined || record === undefined ? undefined : this.#facts(id, record)
+    const record = this.record(did)
+    return record === undefined ? undefined : this.#facts(record)
   }
 
   /** By DID, or by name without regard to case. Throws `contact-unknown`. */
@@ -142,9 +152,9 @@ export class ContactBook {
     if (byDid !== undefined) return byDid
     const id = this.#byName.get(folded(didOrName))
     const record = id === undefined ? undefined : this.#contacts.get(id)
-    if (id === undefined || record === undefined)
+    if (record === undefined)
       throw new LockerError('contact-unknown', `no contact ${didOrName.slice(0, 100)}`)
-    return this.#facts(id, record)
+    return this.#facts(record)
   }
 
   /**
@@ -176,25 +186,27 @@ export class ContactBook {
       ...(facts.lastSeenAt === undefined ? {} : { lastSeenAt: facts.lastSeenAt })
     }
     this.#put(batch, id, record)
-    return this.#facts(id, record)
+    return this.#facts(record)
   }
 
   /** Changes what is given. Returns the contact as it will be when the batch is durable. */
   change(
     batch: Batch,
     did: string,
-    facts: Partial<Omit<ContactRecord, 'did' | 'addedAt' | 'fromPrior'>> & {
-      fromPrior?: string | undefined
+    facts: Partial<Omit<ContactRecord, 'did' | 'addedAt' | 'fromPrior' | 'problem'>> & {
+      fromPrior?: ContactRecord['fromPrior'] | undefined
+      problem?: string | undefined
     }
   ): ContactFacts {
     const [id, record] = this.#within(batch, did)
-    const { fromPrior, ...others } = facts
-    const changed: ContactRecord = { ...record, ...others }
-    const { fromPrior: before, ...rest } = changed
-    const prior = 'fromPrior' in facts ? fromPrior : before
-    const next = prior === undefined ? rest : { ...rest, fromPrior: prior }
+    const { fromPrior, problem, ...rest } = { ...record, ...facts }
+    const next: ContactRecord = {
+      ...rest,
+      ...(fromPrior === undefined ? {} : { fromPrior }),
+      ...(problem === undefined ? {} : { problem })
+    }
     this.#put(batch, id, next)
-    return this.#facts(id, next)
+    return this.#facts(next)
   }
 
   remove(batch: Batch, did: string): void {
@@ -230,9 +242,10 @@ export class ContactBook {
     if (record !== undefined) this.#seen.set(record.did, this.#clock.now().toISOString())
   }
 
-  /** Contacts heard of since their record was last stored. */
-  unstoredSeen(): ReadonlyMap<string, string> {
-    return this.#seen
+  /** Stores when contacts were heard of since their records were last stored, at most {@link SEEN_STORED_MAX} of them. */
+  storeSeen(batch: Batch): void {
+    for (const [did, lastSeenAt] of [...this.#seen].slice(0, SEEN_STORED_MAX))
+      this.change(batch, did, { lastSeenAt })
   }
 
   /** A name nobody has: the wanted one, or with ` (2)`, ` (3)` … behind it. `except`: whose own name is free. */
@@ -334,7 +347,7 @@ export class ContactBook {
     this.#byName.delete(folded(record.name))
   }
 
-  #facts(_id: string, record: ContactRecord): ContactFacts {
+  #facts(record: ContactRecord): ContactFacts {
     const lastSeenAt = this.#seen.get(record.did) ?? record.lastSeenAt
     return {
       did: record.did,
@@ -343,6 +356,7 @@ export class ContactBook {
       name: record.name,
       ...(record.claimedName === undefined ? {} : { claimedName: record.claimedName }),
       state: record.state,
+      ...(record.problem === undefined ? {} : { problem: record.problem }),
       addedAt: record.addedAt,
       ...(lastSeenAt === undefined ? {} : { lastSeenAt })
     }

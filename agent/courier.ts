@@ -37,7 +37,7 @@ function addresses(
   if ('stranger' in route) return { from: route.from, to: route.stranger }
   const record = components.book.record(route.contact)
   if (record === undefined) throw new LockerError('contact-unknown', `no contact ${route.contact}`)
-  return { from: record.ourDid, to: record.currentDid, fromPrior: record.fromPrior }
+  return { from: record.ourDid, to: record.currentDid, fromPrior: record.fromPrior?.jwt }
 }
 
 function contentOf(letter: Letter): Parameters<typeof messageOf>[0] {

@@ -68,7 +68,10 @@ export interface Identity {
   forget(batch: Batch, did: string): void
   /** Whether the keys of this DID are here. */
   owns(did: string): boolean
-  /** Whether this pairwise DID still names this agent's PeerId and public URL. Addresses may differ: they are looked up by PeerId. */
+  /**
+   * Whether this pairwise DID names the PeerId and the public URL this agent has now. Addresses may differ:
+   * they are looked up by PeerId; and so may a URL it has no longer, which may come back.
+   */
   current(did: string): boolean
   /** Throws `did-unresolvable`. */
   resolve(did: string): Promise<DidDocument>
@@ -196,7 +199,7 @@ class SealedIdentity implements Identity {
   current(did: string): boolean {
     const named = endpointsOf(resolveDidPeer(did)).map(place)
     const now = this.#components.network.endpoints().map(place)
-    return named.length === now.length && now.every((each) => named.includes(each))
+    return now.every((each) => named.includes(each))
   }
 
   async resolve(did: string): Promise<DidDocument> {

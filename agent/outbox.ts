@@ -83,6 +83,8 @@ export interface Outbox {
   drop(batch: Batch, did: string): number
   /** Whether anything waits for this contact. */
   waitsFor(did: string): boolean
+  /** Resolves when nothing waits for this contact, or an attempt has failed, or the time is over. */
+  drained(did: string, timeoutMs: number): Promise<void>
   /** Called with an item whose state changed, after the change is durable or visible. Returns what stops it. */
   onChange(listener: (item: OutboxItem) => void): () => void
 }
@@ -102,8 +104,11 @@ export interface OutboxAnswers {
 export interface OutboxComponents {
   readonly records: Records
   readonly delivery: Pick<Delivery, 'deliver'>
-  /** The contact a DID belongs or belonged to. */
-  readonly recipient: (did: string) => { readonly did: string; readonly name: string } | undefined
+  /** The contact a DID belongs or belonged to; with a batch, also one that the batch adds. */
+  readonly recipient: (
+    did: string,
+    batch?: Batch
+  ) => { readonly did: string; readonly name: string } | undefined
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -164,7 +169,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
 
   enqueue(batch: Batch, message: OutgoingMessage): string {
     const { clock, random, recipient } = this.#components
-    const to = recipient(message.to)
+    const to = recipient(message.to, batch)
     if (to === undefined) throw new LockerError('contact-unknown', `no contact ${message.to}`)
     this.#makeRoom(batch)
     const id = message.id ?? newMessageId(random)
@@ -243,6 +248,26 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
 
   waitsFor(did: string): boolean {
     return (this.#lanes.get(did)?.ids.length ?? 0) > 0
+  }
+
+  async drained(did: string, timeoutMs: number): Promise<void> {
+    const first = (): string | undefined => this.#lanes.get(did)?.ids[0]
+    const stuck = (): boolean => {
+      const id = first()
+      return id === undefined || (!this.#sending.has(id) && this.get(id)?.lastError !== undefined)
+    }
+    if (stuck()) return
+    await new Promise<void>((resolve) => {
+      const finish = (): void => {
+        cancel()
+        stop()
+        resolve()
+      }
+      const cancel = this.#components.clock.after(timeoutMs, finish)
+      const stop = this.onChange((item) => {
+        if (item.to.did === did && stuck()) finish()
+      })
+    })
   }
 
   onChange(listener: (item: OutboxItem) => void): () => void {

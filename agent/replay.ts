@@ -12,7 +12,6 @@ import { createHmac } from 'node:crypto'
 import { base32nopad } from '@scure/base'
 import { z } from 'zod'
 import type { Clock, Logger } from './components.ts'
-import { LockerError } from './errors.ts'
 import type { Batch, Collection, Records } from './records.ts'
 import { CLOCK_SKEW_MS } from '../protocols/message.ts'
 
@@ -64,7 +63,7 @@ export class ReplayMemory {
   readonly #components: ReplayComponents
   readonly #received: Collection<Received>
   readonly #perSender = new Map<string, number>()
-  readonly #stateless = new Set<string>()
+  readonly #stateless = new Map<string, Received['refused']>()
   #cancelSweep: () => void = () => {}
   #sweeping: Promise<void> = Promise.resolve()
   #closed = false
@@ -78,21 +77,24 @@ export class ReplayMemory {
   /** `undefined`: new. `refused` is set when it was refused. */
   known(from: string, id: string): { readonly refused?: Received['refused'] } | undefined {
     const key = this.#keyOf(from, id)
-    if (this.#stateless.has(key)) return {}
+    if (this.#stateless.has(key)) return { refused: this.#stateless.get(key) }
     const record = this.#received.get(key)
     return record === undefined ? undefined : { refused: record.refused }
   }
 
-  /** Remembers a message in the batch of its effect. Throws `storage-full` when too many are remembered. */
+  /** Whether no further message of this sender can be remembered, so that none may be taken. */
+  full(from: string): boolean {
+    const { total = REMEMBERED_MAX, perSender = REMEMBERED_PER_SENDER_MAX } =
+      this.#components.limits ?? {}
+    return this.#received.size >= total || (this.#perSender.get(from) ?? 0) >= perSender
+  }
+
+  /** Remembers a message in the batch of its effect. The caller has checked {@link full}. */
   remember(
     batch: Batch,
     message: { readonly from: string; readonly id: string; readonly expiresTime?: Date },
     refused?: { readonly problem: string; readonly comment: string }
   ): void {
-    const { total = REMEMBERED_MAX, perSender = REMEMBERED_PER_SENDER_MAX } =
-      this.#components.limits ?? {}
-    if (this.#received.size >= total || (this.#perSender.get(message.from) ?? 0) >= perSender)
-      throw new LockerError('storage-full', 'too many messages received in seven days')
     const earliest = this.#components.clock.now().getTime() + REMEMBERED_MS
     const until = Math.max(message.expiresTime?.getTime() ?? 0, earliest) + CLOCK_SKEW_MS
     this.#received.put(batch, this.#keyOf(message.from, message.id), {
@@ -104,9 +106,12 @@ export class ReplayMemory {
   }
 
   /** Remembers a message that changes nothing. */
-  rememberStateless(from: string, id: string): void {
-    this.#stateless.add(this.#keyOf(from, id))
-    const [oldest] = this.#stateless
+  rememberStateless(
+    message: { readonly from: string; readonly id: string },
+    refused?: Received['refused']
+  ): void {
+    this.#stateless.set(this.#keyOf(message.from, message.id), refused)
+    const [oldest] = this.#stateless.keys()
     if (this.#stateless.size > STATELESS_MAX && oldest !== undefined) this.#stateless.delete(oldest)
   }
 
