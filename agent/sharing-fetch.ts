@@ -81,14 +81,14 @@ export class GrantReader {
   ): Promise<AsyncIterable<Uint8Array<ArrayBuffer>>> {
     const { threads, clock } = this.#components
     const { sizeBytes } = threads.grant(id, 'received').grant
-    const start = options.range?.start ?? 0
-    const end = Math.min(options.range?.end ?? sizeBytes - 1, sizeBytes - 1)
-    const fits = Number.isSafeInteger(start) && start >= 0 && Number.isInteger(end) && start <= end
+    const { start = 0, end = sizeBytes - 1 } = options.range ?? {}
+    const fits = Number.isSafeInteger(start) && start >= 0 && start <= end && start < sizeBytes
+    // Asked before anyone is: a range that cannot be must not be counted as a fetch.
     if (options.range !== undefined && !fits)
       throw new LockerError('range-invalid', `bytes ${start} to ${end} of ${sizeBytes}`)
     const view = await this.#view(id, options.signal)
     const cancelIdle = clock.after(VIEW_IDLE_MS, () => void view.session.close())
-    return this.#stream(id, view, { start, end }, cancelIdle, options.signal)
+    return this.#stream(id, view, options, cancelIdle)
   }
 
   /**
@@ -182,14 +182,13 @@ export class GrantReader {
   async *#stream(
     id: string,
     first: View,
-    range: ByteRange,
-    cancelIdle: () => void,
-    signal: AbortSignal | undefined
+    { range, signal }: ReadOptions,
+    cancelIdle: () => void
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
     cancelIdle()
     const { threads } = this.#components
     let view = first
-    let position = range.start
+    let position = range?.start ?? 0
     for (let restarts = 0; ; restarts++) {
       const { sizeBytes } = threads.grant(id, 'received').grant
       try {
@@ -200,7 +199,10 @@ export class GrantReader {
             sizeBytes,
             getBlock: (cid) => this.#block(view, cid, signal)
           },
-          ...(sizeBytes === 0 ? [] : [{ start: position, end: range.end }])
+          // Without a range the length is proven too.
+          range === undefined && position === 0
+            ? undefined
+            : { start: position, end: range?.end ?? sizeBytes - 1 }
         )
         for await (const chunk of content) {
           signal?.throwIfAborted()
@@ -216,6 +218,7 @@ export class GrantReader {
       } finally {
         await view.session.close()
       }
+      if (position > (range?.end ?? sizeBytes - 1)) return
       view = await this.#view(id, signal)
     }
   }
