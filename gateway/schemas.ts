@@ -451,6 +451,7 @@ export const contactFacts = mirrors<ContactFacts>()(
       name: z.string(),
       claimedName: z.string().exactOptional(),
       state: z.enum(['waiting', 'connected']),
+      problem: z.string().exactOptional(),
       addedAt: instant,
       lastSeenAt: instant.exactOptional()
     })
