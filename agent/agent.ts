@@ -4,11 +4,13 @@
  * @module
  */
 import type { Activity } from './audit.ts'
+import type { PullAnswer } from './components.ts'
 import type { Contacts } from './contacts.ts'
 import type { Documents } from './documents.ts'
 import type { Links } from './links.ts'
 import type { OutboxItem } from './outbox.ts'
 import type { InboxItem, Sharing } from './sharing.ts'
+import type { TokenFacts } from './tokens.ts'
 import type { RecoveryKit, Secret, VaultState } from './vault.ts'
 
 export type { ActivityEntry, Activity } from './audit.ts'
@@ -17,6 +19,7 @@ export type {
   Endpoint,
   Logger,
   Network,
+  PullAnswer,
   PullSession,
   Random,
   SmallFiles
@@ -34,6 +37,7 @@ export type {
 export type { LinkFacts, Links, OpenedLink } from './links.ts'
 export type { OutboxItem } from './outbox.ts'
 export type { GrantFacts, InboxItem, RequestFacts, Sharing } from './sharing.ts'
+export type { TokenFacts } from './tokens.ts'
 export type { RecoveryKit, Secret, VaultState } from './vault.ts'
 
 /** Who the owner is, to themself. Only while the vault is open. */
@@ -62,22 +66,6 @@ export interface AgentEvent {
   /** Id of the thing that changed. */
   readonly id?: string
 }
-
-/** A bearer token for a machine; the token text is shown once and stored hashed. */
-export interface TokenFacts {
-  readonly id: string
-  readonly name: string
-  readonly scopes: readonly string[]
-  readonly createdAt: string
-  readonly expiresAt?: string
-  readonly lastUsedAt?: string
-}
-
-/** The answer to a peer that asks for a grant's blocks. */
-export type PullAnswer =
-  | { readonly ok: true; readonly root: string; readonly has: (cid: string) => boolean }
-  /** `problem` is a code of protocols/pull.ts. */
-  | { readonly ok: false; readonly problem: string; readonly comment: string }
 
 export interface Agent {
   readonly vault: {

@@ -49,6 +49,12 @@ export interface PullSession {
   close(): Promise<void>
 }
 
+/** The answer to a peer that asks for a grant's blocks. */
+export type PullAnswer =
+  | { readonly ok: true; readonly root: string; readonly has: (cid: string) => boolean }
+  /** `problem` is a code of protocols/pull.ts. */
+  | { readonly ok: false; readonly problem: string; readonly comment: string }
+
 /** The way out. Implemented over libp2p and HTTP in node/, in memory in test/network.ts. */
 export interface Network {
   /** Delivers one packed envelope (≤ 256 KiB); resolves when the other side's transport has taken it. Throws `peer-unreachable`. */

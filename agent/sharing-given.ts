@@ -16,10 +16,9 @@ import {
   SHARING_NAME_CHARACTERS_MAX,
   type SharedResource
 } from '../protocols/sharing.ts'
-import type { PullAnswer } from './agent.ts'
 import type { Audit } from './audit.ts'
 import type { Background } from './background.ts'
-import type { Clock, Logger, Random } from './components.ts'
+import type { Clock, Logger, PullAnswer, Random } from './components.ts'
 import type { ContactDirectory, ContactFacts } from './contacts.ts'
 import type { DocumentStore, SealedVersion } from './documents.ts'
 import { LockerError } from './errors.ts'

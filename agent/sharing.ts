@@ -13,10 +13,9 @@
  */
 import type { Blockstore } from 'interface-blockstore'
 import { sharing as protocol } from '../protocols/sharing.ts'
-import type { PullAnswer } from './agent.ts'
 import type { Audit } from './audit.ts'
 import { Background } from './background.ts'
-import type { Clock, Logger, Network, Random } from './components.ts'
+import type { Clock, Logger, Network, PullAnswer, Random } from './components.ts'
 import type { ContactDirectory } from './contacts.ts'
 import type { ByteRange, DocumentStore } from './documents.ts'
 import type { Exchanges } from './exchanges.ts'

@@ -13,7 +13,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { base32nopad, base64urlnopad } from '@scure/base'
 import { z } from 'zod'
-import type { TokenFacts } from './agent.ts'
 import type { Audit } from './audit.ts'
 import type { Clock, Logger, Random } from './components.ts'
 import { LockerError } from './errors.ts'
@@ -50,6 +49,16 @@ const tokenRecord = z.object({
   hash: z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
 })
 type TokenRecord = z.infer<typeof tokenRecord>
+
+/** A bearer token for a machine; the token text is shown once and stored hashed. */
+export interface TokenFacts {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly createdAt: string
+  readonly expiresAt?: string
+  readonly lastUsedAt?: string
+}
 
 export interface TokensComponents {
   readonly records: Records
