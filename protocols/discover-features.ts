@@ -25,7 +25,11 @@ export const disclosures = z.object({
       z.object({
         'feature-type': z.string().max(64),
         id: z.string().max(256),
-        roles: z.exactOptional(z.array(z.string().max(64)).max(16))
+        roles: z.exactOptional(z.array(z.string().max(64)).max(16)),
+        /** Of the constraint of that name: largest message taken, bytes, as a decimal number. */
+        max_receive_bytes: z.exactOptional(
+          z.union([z.string().regex(/^\d{1,15}$/), z.int().min(0)])
+        )
       })
     )
     .max(DISCLOSURES_MAX)

@@ -15,15 +15,15 @@ import { parseJsonBounded } from './message.ts'
 
 export const OUT_OF_BAND = 'https://didcomm.org/out-of-band/2.0'
 
-/** Longest invitation URL read, in characters: a DID of 4,096 in base64url, and its frame. */
-export const INVITATION_URL_CHARS_MAX = 8192
+/** Longest invitation URL read, in characters: a DID of 4,096 in base64url takes 5,462; a request may be attached. */
+export const INVITATION_URL_CHARS_MAX = 16_384
 
 /** Goal of every invitation this project makes: to become contacts, nothing is asked or given yet. */
 export const GOAL_CONNECT = 'elocker.connect'
 
 const seconds = z.int().min(0).max(253_402_300_799)
 
-/** What of an invitation is read; other members are dropped. */
+/** What of an invitation is read; other members are dropped. `timeFault` of ./message.ts says whether it is over. */
 export const invitation = z.object({
   type: z.literal(`${OUT_OF_BAND}/invitation`),
   id: z.string().regex(/^[\x21-\x7e]{1,128}$/),

@@ -16,7 +16,9 @@ const PROBLEM_CODE = /^[ew]\.[a-z0-9-]{1,64}(\.[a-z0-9_-]{1,64}){0,8}$/i
 export const problemReport = z.object({
   code: z.string().max(300).regex(PROBLEM_CODE),
   comment: z.exactOptional(z.string().max(4096)),
-  args: z.exactOptional(z.array(z.union([z.string().max(1024), z.number()])).max(16))
+  args: z.exactOptional(z.array(z.union([z.string().max(1024), z.number(), z.null()])).max(16)),
+  /** Where a person finds help: shown as text, never opened. */
+  escalate_to: z.exactOptional(z.string().max(2048))
 })
 
 /** What this project reports, beside the codes of single protocols. */
@@ -30,11 +32,11 @@ export type ProblemCode =
   | 'e.p.req.invitation-expired'
 
 /**
- * The comment for a person: `{1}` and so on are replaced by the arguments (`?` for a missing one, surplus
- * ones appended), control and invisible formatting characters removed, at most {@link COMMENT_CHARS_MAX}.
+ * The comment for a person: `{1}` and so on are replaced by the arguments (`?` for a missing or null one,
+ * surplus ones appended with commas), control and invisible formatting characters removed, at most {@link COMMENT_CHARS_MAX}.
  */
 export function commentOf(report: z.infer<typeof problemReport>): string {
-  const args = (report.args ?? []).map(String)
+  const args = (report.args ?? []).map((argument) => (argument === null ? '?' : String(argument)))
   const used = new Set<number>()
   const filled = (report.comment ?? '').replaceAll(/\{(\d{1,2})\}/g, (_match, digits: string) => {
     const position = Number(digits) - 1
@@ -42,7 +44,7 @@ export function commentOf(report: z.infer<typeof problemReport>): string {
     return args[position] ?? '?'
   })
   const surplus = args.filter((_argument, position) => !used.has(position))
-  const text = [filled, ...surplus].join(' ')
+  const text = [filled, surplus.join(', ')].join(' ')
   const clean = text.replaceAll(/\p{C}+/gu, ' ').trim()
   return Array.from(clean).slice(0, COMMENT_CHARS_MAX).join('')
 }
