@@ -16,6 +16,7 @@ import type { PullProblem } from '../protocols/pull.ts'
 import type { Audit } from './audit.ts'
 import type { Clock, Logger, Network, PullSession } from './components.ts'
 import type { ContactDirectory } from './contacts.ts'
+import { NAME_LENGTH_MAX } from './document-record.ts'
 import type { ByteRange, DocumentFacts, DocumentStore } from './documents.ts'
 import { LockerError, type LockerErrorCode } from './errors.ts'
 import type { Records } from './records.ts'
@@ -149,7 +150,8 @@ export class GrantReader {
     const copy =
       stored ??
       (await documents.addCopy(await this.open(id, options), {
-        name: thread.grant.name,
+        // Theirs may be longer than the locker takes.
+        name: Array.from(thread.grant.name).slice(0, NAME_LENGTH_MAX).join(''),
         source: { grant: id, from: thread.contact },
         ...options
       }))

@@ -115,14 +115,22 @@ export class GivenGrants {
    */
   async authorise(id: string, peerId: string): Promise<PullAnswer> {
     const { records, documents, threads, logger } = this.#components
+    const early = this.#refusal(threads.get(id), peerId)
+    if (early !== undefined) return early
+    const failed = (problem: PullProblem, comment: string, error: unknown): PullAnswer => {
+      logger.error('sharing-pull-not-authorised', { grant: id, problem, error: String(error) })
+      return refuse(problem, comment)
+    }
+    let cids: ReadonlySet<string>
     try {
-      const early = this.#refusal(threads.get(id), peerId)
-      if (early !== undefined) return early
-      const cids = await documents.dag(threads.grant(id, 'given').grant.root)
+      cids = await documents.dag(threads.grant(id, 'given').grant.root)
+    } catch (error) {
+      return failed('e.p.pull.block-missing', 'the document is damaged at its owner', error)
+    }
+    try {
       return await records.change((batch) => this.#count(batch, id, peerId, cids))
     } catch (error) {
-      logger.error('sharing-pull-not-authorised', { grant: id, error: String(error) })
-      return refuse('e.p.pull.busy', 'the fetch could not be recorded')
+      return failed('e.p.pull.busy', 'the fetch could not be recorded', error)
     }
   }
 
