@@ -1,0 +1,14 @@
+/**
+ * The locker's page.
+ *
+ * @module
+ */
+import { mount } from 'svelte'
+import '../app.css'
+import { loadLanguage } from '../language.ts'
+import App from './App.svelte'
+
+const target = document.getElementById('page')
+if (target === null) throw new Error('the page has no place to be drawn in')
+await loadLanguage()
+mount(App, { target })

@@ -1,0 +1,254 @@
+/**
+ * The shapes the private listener answers with. They repeat the agent's contract types on purpose: the page
+ * may not import the agent (test/architecture.test.ts), and test/web/wire.test.ts does not compile when
+ * the two differ.
+ *
+ * @module
+ */
+
+/** `new`: no locker has been created yet. */
+export type VaultState = 'new' | 'sealed' | 'opening' | 'open'
+
+/** What opens a vault. */
+export type Secret =
+  | { readonly kind: 'passphrase'; readonly passphrase: string }
+  | { readonly kind: 'words'; readonly words: readonly string[] }
+  | { readonly kind: 'key-file'; readonly text: string }
+
+/** `GET /node`. The owner's facts are there only while the vault is open and the caller authenticated. */
+export interface NodeState {
+  readonly state: VaultState
+  readonly version: string
+  readonly name?: string
+  readonly did?: string
+  readonly recoveryConfirmed?: boolean
+  readonly peerId: string
+  readonly addresses: {
+    readonly private: string
+    /** `null`: the public listener is off, so links and invitations reach nobody outside. */
+    readonly public: string | null
+    readonly socket?: string
+    readonly p2p: readonly string[]
+  }
+  /** Connected peers, counted. */
+  readonly peers: number
+  readonly relay: boolean
+  /** How many records start found missing or damaged. */
+  readonly damage: number
+}
+
+export interface PeerFacts {
+  readonly peerId: string
+  readonly addresses: readonly string[]
+  readonly direction: 'inbound' | 'outbound'
+  readonly since: string
+}
+
+export interface StorageFacts {
+  readonly blocks: number
+  readonly bytes: number
+  readonly documents: number
+  /** Bytes left on the disk, where the system tells. */
+  readonly free?: number
+}
+
+export interface OwnerFacts {
+  readonly name: string
+  readonly did: string
+  readonly createdAt: string
+  readonly recoveryConfirmed: boolean
+}
+
+/** Shown once. `ask`: positions (1 to 24) of the words to ask back. */
+export interface RecoveryKit {
+  readonly words: readonly string[]
+  readonly documentIdentity: string
+  readonly documentRecipient: string
+  readonly ask: readonly [number, number, number]
+}
+
+export interface VersionFacts {
+  readonly number: number
+  readonly root: string
+  readonly sizeBytes: number
+  readonly mediaType: string
+  readonly addedAt: string
+}
+
+export interface DocumentFacts {
+  readonly id: string
+  readonly name: string
+  readonly mediaType: string
+  readonly sizeBytes: number
+  readonly root: string
+  readonly version: number
+  readonly versions: readonly VersionFacts[]
+  readonly tags: readonly string[]
+  readonly type?: string
+  readonly addedAt: string
+  readonly changedAt: string
+  readonly trashedAt?: string
+  readonly source?: { readonly grant: string; readonly from: string }
+  readonly damagedBlocks?: readonly string[]
+}
+
+export interface CheckReport {
+  readonly documents: number
+  readonly blocks: number
+  readonly bytes: number
+  readonly damaged: ReadonlyArray<{
+    id: string
+    name: string
+    version: number
+    blocks: readonly string[]
+  }>
+}
+
+export type Permission = 'read' | 'copy'
+export type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
+
+export interface GrantFacts {
+  readonly id: string
+  readonly direction: 'given' | 'received'
+  readonly state: GrantState
+  readonly contact: { readonly did: string; readonly name: string }
+  readonly document: {
+    readonly id?: string
+    readonly name: string
+    readonly mediaType: string
+    readonly sizeBytes: number
+    readonly root: string
+  }
+  readonly permission: Permission
+  readonly purpose: string
+  readonly createdAt: string
+  readonly expiresAt?: string
+  readonly reason?: string
+  readonly fetches?: number
+  readonly lastFetchedAt?: string
+  readonly delivery?: 'waiting' | 'sent' | 'failed'
+}
+
+export interface LinkFacts {
+  readonly id: string
+  readonly document: { readonly id: string; readonly name: string }
+  readonly purpose?: string
+  readonly createdAt: string
+  readonly expiresAt: string
+  readonly usesMax: number
+  readonly uses: number
+  readonly passphrase: boolean
+  readonly state: 'live' | 'used-up' | 'expired' | 'stopped'
+}
+
+/** One line of `GET /shares`. */
+export type ShareFacts =
+  | ({ readonly kind: 'grant' } & GrantFacts)
+  | ({ readonly kind: 'link' } & LinkFacts)
+
+export interface RequestFacts {
+  readonly id: string
+  readonly direction: 'sent' | 'received'
+  readonly state: 'requested' | 'granted' | 'declined' | 'expired'
+  readonly contact: { readonly did: string; readonly name: string }
+  readonly wanted: string
+  readonly purpose: string
+  readonly createdAt: string
+  readonly reason?: string
+}
+
+export interface InboxItem {
+  readonly id: string
+  readonly kind: 'grant' | 'request'
+  readonly state: string
+  readonly from: string
+  readonly fromDid: string
+  readonly subject: string
+  readonly purpose: string
+  readonly receivedAt: string
+  readonly expiresAt?: string
+}
+
+export interface ContactFacts {
+  readonly did: string
+  readonly ourDid: string
+  readonly name: string
+  readonly claimedName?: string
+  readonly state: 'waiting' | 'connected'
+  readonly addedAt: string
+  readonly lastSeenAt?: string
+}
+
+export interface InvitationFacts {
+  readonly id: string
+  readonly url: string
+  readonly expiresAt: string
+  readonly usedBy?: string
+}
+
+export interface ActivityEntry {
+  readonly number: number
+  readonly time: string
+  readonly action: string
+  readonly actor: string
+  readonly actorName?: string
+  readonly document?: { readonly id: string; readonly name: string }
+  readonly grant?: string
+  readonly link?: string
+  readonly purpose?: string
+  readonly details?: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface OutboxItem {
+  readonly id: string
+  readonly to: { readonly did: string; readonly name?: string }
+  readonly type: string
+  readonly thid?: string
+  readonly state: 'waiting' | 'sending' | 'sent' | 'failed'
+  readonly attempts: number
+  readonly createdAt: string
+  readonly nextAttemptAt?: string
+  readonly expiresAt: string
+  readonly lastError?: string
+}
+
+export interface TokenFacts {
+  readonly id: string
+  readonly name: string
+  readonly scopes: readonly string[]
+  readonly createdAt: string
+  readonly expiresAt?: string
+  readonly lastUsedAt?: string
+}
+
+/** One message of `GET /events`. */
+export interface AgentEvent {
+  readonly number: number
+  readonly type:
+    | 'vault'
+    | 'document'
+    | 'grant'
+    | 'request'
+    | 'link'
+    | 'contact'
+    | 'outbox'
+    | 'activity'
+  readonly id?: string
+}
+
+/** A page of a list. */
+export interface Listed<T> {
+  readonly items: readonly T[]
+  readonly nextCursor?: string
+}
+
+/** The scopes a token may have; `admin` implies all. */
+export const SCOPES = [
+  'documents:read',
+  'documents:write',
+  'shares',
+  'inbox',
+  'contacts',
+  'activity',
+  'admin'
+] as const
