@@ -217,20 +217,15 @@ export class OpenExchanges implements Exchanges {
       logger.warn('envelope-refused', { peer, reason: 'envelope-too-large', sizeBytes })
       return 'done'
     }
-    if (options.admitted === true) return this.#process(envelope)
+    if (options.admitted === true) return this.#inTurn('spool', () => this.#process(envelope))
     if (!(await admission.enter(peer, sizeBytes))) {
       logger.warn('envelope-refused', { peer, reason: 'rate-limited' })
       return 'done'
     }
-    const turn = (this.#tails.get(peer) ?? Promise.resolve()).then(() =>
-      this.#process(envelope, peer)
-    )
-    this.#tails.set(peer, turn)
     try {
-      return await turn
+      return await this.#inTurn(peer, () => this.#process(envelope, peer))
     } finally {
       admission.leave(sizeBytes)
-      if (this.#tails.get(peer) === turn) this.#tails.delete(peer)
     }
   }
 
@@ -239,6 +234,16 @@ export class OpenExchanges implements Exchanges {
     this.#closed = true
     this.#components.admission.close()
     await Promise.allSettled(this.#tails.values())
+  }
+
+  async #inTurn(peer: string, work: () => Promise<Reception>): Promise<Reception> {
+    const turn = (this.#tails.get(peer) ?? Promise.resolve()).then(work)
+    this.#tails.set(peer, turn)
+    try {
+      return await turn
+    } finally {
+      if (this.#tails.get(peer) === turn) this.#tails.delete(peer)
+    }
   }
 
   /** Never rejects: what fails for a reason of ours is logged and, if the reason passes, kept. */

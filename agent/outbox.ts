@@ -126,11 +126,11 @@ interface Lane {
   cancelTimer: (() => void) | undefined
 }
 
-/** Opens the outbox: what was waiting when the vault was sealed is on its way again. */
+/** Opens the outbox. Nothing is sent before {@link DurableOutbox.begin}. */
 export async function openOutbox(components: OutboxComponents): Promise<DurableOutbox> {
   const items = await components.records.collection('outbox', queued)
   const outbox = new DurableOutbox(components, items)
-  await outbox.start()
+  await outbox.load()
   return outbox
 }
 
@@ -146,6 +146,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
   readonly #reserved = new WeakMap<Batch, number>()
   #order = 0
   #waiting = 0
+  #begun = false
   #closed = false
   #cancelSweep: () => void = () => {}
 
@@ -155,15 +156,21 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
   }
 
   /** Called once by {@link openOutbox}. */
-  async start(): Promise<void> {
+  async load(): Promise<void> {
     await this.#sweep()
     for (const [id, item] of this.#inOrder()) {
       this.#order = Math.max(this.#order, item.order)
       if (item.state === 'waiting') {
         this.#waiting += 1
         this.#laneOf(item.to).ids.push(id)
-      } else this.#scheduleRepeat(id, item)
+      }
     }
+  }
+
+  /** Called once, when everything that answers may cause is in place: what was waiting is on its way again. */
+  begin(): void {
+    this.#begun = true
+    for (const [id, item] of this.#items.entries()) this.#scheduleRepeat(id, item)
     for (const lane of this.#lanes.values()) this.#kick(lane)
   }
 
@@ -221,7 +228,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
 
   wake(did: string): void {
     const handle = this.#components.recipient(did)?.did
-    if (handle === undefined || this.#closed) return
+    if (handle === undefined || !this.#begun || this.#closed) return
     const nowMs = this.#components.clock.now().getTime()
     this.#repeatUnacknowledged(handle, nowMs)
     const lane = this.#lanes.get(handle)
@@ -310,7 +317,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
     }
   }
 
-  /** Stops attempts and timers; resolves when nothing is under way. The caller has closed the delivery. */
+  /** Stops attempts and timers at once; resolves when nothing is under way. The caller closes the delivery meanwhile. */
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelSweep()
@@ -324,7 +331,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
   #kick(lane: Lane, options: { now?: boolean } = {}): void {
     lane.cancelTimer?.()
     lane.cancelTimer = undefined
-    if (this.#closed || lane.busy) return
+    if (!this.#begun || this.#closed || lane.busy) return
     const id = lane.ids[0]
     if (id === undefined) {
       // A bucket that is not full is kept, or emptying the lane would refill it.

@@ -1,0 +1,191 @@
+/**
+ * Parties for tests and scenarios: named agents with a home in memory, a clock moved by hand, and a place on
+ * a LocalNetwork. A party can be closed and opened again on the same home, as a process that restarts.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto'
+import { MemoryBlockstore } from 'blockstore-core'
+import { createAgent, type Agent, type AgentLimits, type ContactFacts } from '../agent/agent.ts'
+import { LockerError } from '../agent/errors.ts'
+import type { Random } from '../agent/components.ts'
+import type { RecordDatabase } from '../agent/records.ts'
+import { FaultyLevel, MemoryFiles, RecordingLogger } from './agent/faults.ts'
+import { FakeClock, turns, until } from './clock.ts'
+import { LocalNetwork, type LocalNode } from './network.ts'
+
+/** Passes every check of the vault. */
+export const PASSPHRASE = 'six seventy cranes over the harbour'
+
+/** Bytes that depend on the seed alone. For tests: whoever knows the seed knows the keys. */
+export function seededRandom(seed: string): Random {
+  let count = 0
+  return (sizeBytes) => {
+    const bytes = new Uint8Array(sizeBytes)
+    for (let start = 0; start < sizeBytes; start += 32) {
+      const block = createHash('sha256')
+        .update(`${seed}/${(count += 1)}`)
+        .digest()
+      bytes.set(block.subarray(0, Math.min(32, sizeBytes - start)), start)
+    }
+    return bytes
+  }
+}
+
+export interface PartyOptions {
+  readonly publicUrl?: string
+  readonly limits?: AgentLimits
+}
+
+/** One person or institution, its home and its agent. */
+export class Party implements AsyncDisposable {
+  readonly name: string
+  readonly world: World
+  readonly node: LocalNode
+  readonly db = new FaultyLevel()
+  readonly blocks = new MemoryBlockstore()
+  readonly vaultFiles = new MemoryFiles()
+  readonly spoolFiles = new MemoryFiles()
+  readonly logger = new RecordingLogger()
+  readonly #options: PartyOptions
+  #agent: Agent | undefined
+  #starts = 0
+
+  constructor(world: World, name: string, options: PartyOptions) {
+    this.world = world
+    this.name = name
+    this.#options = options
+    this.node = world.network.join(name, options)
+  }
+
+  get agent(): Agent {
+    if (this.#agent === undefined) throw new Error(`${this.name}'s agent is not running`)
+    return this.#agent
+  }
+
+  /** Starts the process; the vault is `new` or `sealed`. */
+  async start(): Promise<void> {
+    this.#starts += 1
+    const db: RecordDatabase = this.db
+    this.#agent = await createAgent({
+      db,
+      blocks: this.blocks,
+      vaultFiles: this.vaultFiles,
+      spoolFiles: this.spoolFiles,
+      network: this.node,
+      resolve: (did) =>
+        Promise.reject(new LockerError('did-unresolvable', `nothing is known of ${did}`)),
+      clock: this.world.clock,
+      random: seededRandom(`${this.world.seed}/${this.name}/${this.#starts}`),
+      logger: this.logger,
+      baseUrl: () => this.node.publicUrl ?? 'http://localhost:4280',
+      limits: { scryptWorkFactor: 10, ...this.#options.limits }
+    })
+    this.node.receiver = this.#agent
+    this.node.blocks = this.blocks
+  }
+
+  /** Creates the locker on an empty home. */
+  async create(): Promise<void> {
+    await this.agent.vault.create({ name: this.name, passphrase: PASSPHRASE })
+  }
+
+  async open(): Promise<void> {
+    await this.agent.vault.open({ kind: 'passphrase', passphrase: PASSPHRASE })
+  }
+
+  /** Ends the process; the home stays. */
+  async stop(): Promise<void> {
+    this.node.receiver = undefined
+    const agent = this.#agent
+    this.#agent = undefined
+    await agent?.close()
+  }
+
+  /** As a process that is started again and unlocked. */
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+    await this.open()
+  }
+
+  /** Events logged under this name. */
+  logged(event: string): ReadonlyArray<Readonly<Record<string, unknown>>> {
+    return this.logger.events
+      .filter((entry) => entry.event === event)
+      .map(({ fields }) => ({ ...fields }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}
+
+/** A clock, a network, and the parties on it. */
+export class World implements AsyncDisposable {
+  readonly seed: number
+  readonly clock = new FakeClock()
+  readonly network: LocalNetwork
+  readonly #parties: Party[] = []
+
+  constructor(seed = 1) {
+    this.seed = seed
+    this.network = new LocalNetwork({ clock: this.clock, seed })
+  }
+
+  /** A running agent with an open locker of that name. */
+  async party(name: string, options: PartyOptions = {}): Promise<Party> {
+    const party = new Party(this, name, options)
+    this.#parties.push(party)
+    await party.start()
+    await party.create()
+    return party
+  }
+
+  /** Waits until nothing is on its way and no outbox is sending. No time passes. */
+  async settle(): Promise<void> {
+    let quiet = 0
+    await until(() => {
+      const busy = this.network.inFlight > 0 || this.#parties.some((party) => isSending(party))
+      quiet = busy ? 0 : quiet + 1
+      return quiet > 20
+    }, 'the network is quiet')
+  }
+
+  /** Lets time pass, and what it sets off happen. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms)
+    await this.settle()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const party of this.#parties) await party.stop()
+  }
+}
+
+function isSending(party: Party): boolean {
+  try {
+    return party.agent.outbox().some(({ state }) => state === 'sending')
+  } catch {
+    // Stopped or sealed: it sends nothing.
+    return false
+  }
+}
+
+/** Makes two parties contacts of each other; returns how each sees the other. */
+export async function connect(
+  inviter: Party,
+  guest: Party
+): Promise<{ guest: ContactFacts; inviter: ContactFacts }> {
+  const { url } = await inviter.agent.contacts.invite({ name: guest.name })
+  const { did } = await guest.agent.contacts.accept(url, { name: inviter.name })
+  await until(
+    () =>
+      guest.agent.contacts.get(did).state === 'connected' &&
+      inviter.agent.contacts.list().some(({ name }) => name === guest.name),
+    `${inviter.name} and ${guest.name} are contacts`
+  )
+  await turns()
+  await inviter.world.settle()
+  return { guest: inviter.agent.contacts.get(guest.name), inviter: guest.agent.contacts.get(did) }
+}
