@@ -53,6 +53,7 @@ export const AUDIT_ACTIONS = [
   'grant-given',
   'grant-received',
   'grant-accepted',
+  'grant-copied',
   'grant-declined',
   'grant-fetched',
   'grant-opened',

@@ -279,7 +279,7 @@ class Restore {
     // `sync` is LevelDB's: the batch is on the disk when the promise resolves. Others ignore it.
     const options = { keyEncoding: 'utf8', valueEncoding: 'view', sync: true } as const
     try {
-      await this.#components.db.batch<string, Uint8Array>(operations, options)
+      await this.#components.db.batch(operations, options)
     } catch (error) {
       throw storageError(error, 'restoring records')
     }

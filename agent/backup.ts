@@ -169,7 +169,7 @@ async function* recordBlocks(
 ): AsyncGenerator<{ block: CarBlock; entries: number }> {
   let entries: RecordEntry[] = []
   let bytes = 0
-  const iterator = db.iterator<string, Uint8Array>({
+  const iterator = db.iterator({
     keyEncoding: 'utf8',
     valueEncoding: 'view',
     snapshot

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AbstractBatchOperation, AbstractLevel } from 'abstract-level'
+import type { AbstractSnapshot } from 'abstract-level'
 import type { SublevelState } from './record-manifest.ts'
 
 /** Bytes of one record's JSON. A document of 1,000 versions takes about a third of it. */
@@ -17,11 +17,55 @@ export interface Batch {
   afterwards(work: () => void): void
 }
 
-/** The database: text keys, binary values. */
-export type RecordDatabase = AbstractLevel<string | Buffer | Uint8Array, string, Uint8Array>
+/** Encoding names of `abstract-level`; these two are the only ones used. */
+export interface RecordEncodings {
+  readonly keyEncoding?: 'utf8'
+  readonly valueEncoding?: 'view'
+}
+
+/** Which keys; all when nothing is said. `limit` -1 is no limit. */
+export interface RecordRange {
+  readonly gte?: string
+  readonly lt?: string
+  readonly lte?: string
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Reads in key order; `db.iterator` and `db.keys` of `abstract-level`. */
+export interface RecordIterator<T> extends AsyncIterable<T> {
+  nextv(size: number): Promise<T[]>
+  all(): Promise<T[]>
+  close(): Promise<void>
+}
+
+/**
+ * What is used of an `abstract-level` database with text keys and binary values. Its own type names the
+ * concrete database in so many places that no subclass of it fits; this one every `abstract-level` does.
+ */
+export interface RecordDatabase {
+  get(
+    key: string,
+    options: RecordEncodings & { snapshot?: AbstractSnapshot }
+  ): Promise<Uint8Array | undefined>
+  batch(
+    operations: Operation[],
+    options: RecordEncodings & { readonly sync?: boolean }
+  ): Promise<void>
+  iterator(
+    options: RecordRange & RecordEncodings & { snapshot?: AbstractSnapshot }
+  ): RecordIterator<[string, Uint8Array]>
+  keys(options: RecordRange & Pick<RecordEncodings, 'keyEncoding'>): RecordIterator<string>
+  clear(): Promise<void>
+  snapshot(): AbstractSnapshot
+  open(): Promise<void>
+  close(): Promise<void>
+}
 
 /** A write, as the database takes it. */
-export type Operation = AbstractBatchOperation<RecordDatabase, string, Uint8Array>
+export type Operation =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string }
 
 /** One record of one collection, staged; without `write` it is deleted. */
 export interface Staged {

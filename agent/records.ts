@@ -245,7 +245,7 @@ class SealedRecords implements Records, SublevelHost {
   ): AsyncGenerator<Array<[path: string, sealed: Uint8Array]>> {
     this.mustBeOpen()
     const { from = '', to, reverse = false, limit = -1 } = options
-    const iterator = this.#components.db.iterator<string, Uint8Array>({
+    const iterator = this.#components.db.iterator({
       ...ENCODINGS,
       gte: `${sublevel}/${from}`,
       ...(to === undefined ? { lt: `${sublevel}0` } : { lte: `${sublevel}/${to}` }),
@@ -267,7 +267,7 @@ class SealedRecords implements Records, SublevelHost {
 
   async *names(sublevel: string): AsyncGenerator<string> {
     const range = { keyEncoding: 'utf8', gte: `${sublevel}/`, lt: `${sublevel}0` } as const
-    const iterator = this.#components.db.keys<string>(range)
+    const iterator = this.#components.db.keys(range)
     try {
       for (;;) {
         const page = await iterator.nextv(PAGE_ENTRIES)
@@ -330,7 +330,7 @@ class SealedRecords implements Records, SublevelHost {
   async #write(operations: readonly Operation[], sealedManifest: Uint8Array): Promise<void> {
     // `sync` is LevelDB's: the batch is on the disk when the promise resolves. Others ignore it.
     const options = { ...ENCODINGS, sync: true }
-    await this.#components.db.batch<string, Uint8Array>(
+    await this.#components.db.batch(
       [...operations, { type: 'put', key: MANIFEST_PATH, value: sealedManifest }],
       options
     )
@@ -410,7 +410,7 @@ class SealedRecords implements Records, SublevelHost {
 
   async #readManifest(): Promise<Uint8Array | undefined> {
     try {
-      return await this.#components.db.get<string, Uint8Array>(MANIFEST_PATH, ENCODINGS)
+      return await this.#components.db.get(MANIFEST_PATH, ENCODINGS)
     } catch (error) {
       if (isNotFound(error)) return undefined
       throw storageError(error, 'reading the manifest')
