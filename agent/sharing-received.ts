@@ -89,9 +89,9 @@ export class ReceivedGrants {
   ): Promise<GrantFacts> {
     const { threads, reader } = this.#components
     await this.#announce(id)
-    const { grant, lastMessage } = threads.grant(id, 'received')
+    const { grant } = threads.grant(id, 'received')
     if (grant.permission === 'copy' && grant.document === undefined) {
-      if (lastMessage !== undefined) await this.#confirmed(lastMessage, options.signal)
+      await this.#confirmed(id, options.signal)
       await reader.copy(id, options)
     }
     return threads.grantFacts(threads.grant(id, 'received'))
@@ -131,6 +131,7 @@ export class ReceivedGrants {
     }
     threads.mustBeAccepted(thread)
     await this.#announce(id)
+    await this.#confirmed(id, options.signal)
     const content = await reader.open(id, options)
     return { facts: threads.grantFacts(threads.grant(id, 'received')), content }
   }
@@ -206,10 +207,18 @@ export class ReceivedGrants {
     })
   }
 
-  /** Waits until the other agent has confirmed a message, it cannot be delivered now, or time is up. */
-  async #confirmed(message: string, signal: AbortSignal | undefined): Promise<void> {
-    const { outbox, clock } = this.#components
-    if (isSettled(outbox.get(message))) return
+  /**
+   * Waits until the other agent has confirmed the accept, it cannot be delivered now, or time is up: a
+   * fetch that overtakes its accept is refused.
+   */
+  async #confirmed(id: string, signal: AbortSignal | undefined): Promise<void> {
+    const { outbox, clock, threads } = this.#components
+    const message = threads.grant(id, 'received').lastMessage ?? ''
+    const item = outbox.get(message)
+    if (isSettled(item)) return
+    const sentMs = Date.parse(item?.createdAt ?? '')
+    // Sent long ago and never confirmed: the fetch itself will tell.
+    if (item?.state === 'sent' && clock.now().getTime() - sentMs >= CONFIRM_WAIT_MS) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const waiting = this.#waiting.get(message) ?? new Set()
     this.#waiting.set(message, waiting.add(resolve))

@@ -1,0 +1,207 @@
+/**
+ * Lockers that are open, on a network in memory, with what they stand on in reach of the test: blocks to
+ * damage, a database to fail, messages to say that no healthy agent would.
+ *
+ * @module
+ */
+import { Buffer } from 'node:buffer'
+import { expect } from 'chai'
+import type { PullAnswer } from '../agent/agent.ts'
+import { LockerError, type LockerErrorCode } from '../agent/errors.ts'
+import { listInbox } from '../agent/inbox.ts'
+import { openLocker, type OpenLocker } from '../agent/open-locker.ts'
+import type { OutboxItem } from '../agent/outbox.ts'
+import type { InboxItem } from '../agent/sharing.ts'
+import { newMessageId } from '../protocols/message.ts'
+import { REPORT_PROBLEM } from '../protocols/report-problem.ts'
+import { sharing as protocol } from '../protocols/sharing.ts'
+import {
+  FaultyBlocks,
+  FaultyLevel,
+  MemoryFiles,
+  RecordingLogger,
+  secureRandom
+} from './agent/faults.ts'
+import { FakeClock, turns, until } from './clock.ts'
+import { LocalNetwork, type LocalNode } from './network.ts'
+
+/** Quiet turns in a row after which a world counts as settled. */
+const QUIET_TURNS = 60
+
+/** The parties of one test: `join` them, `befriend` them, `close` at the end. */
+export class Lockers {
+  readonly clock = new FakeClock()
+  readonly network = new LocalNetwork({ clock: this.clock })
+  readonly parties: Party[] = []
+
+  async join(name: string): Promise<Party> {
+    const party = new Party(name, this)
+    await party.open()
+    this.parties.push(party)
+    return party
+  }
+
+  /** Makes contacts of two parties by an invitation of the first. */
+  async befriend(one: Party, other: Party): Promise<void> {
+    const { url } = await one.locker.contacts.invite({ name: other.name })
+    await other.locker.contacts.accept(url, { name: one.name })
+    const connected = (party: Party, contact: Party): boolean =>
+      party.locker.contacts
+        .list()
+        .some(({ name, state }) => name === contact.name && state === 'connected')
+    await until(() => connected(one, other) && connected(other, one), 'they are connected')
+    await this.settled()
+  }
+
+  /** Resolves when nobody has anything left to do at this time. */
+  async settled(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+      await turns(1)
+      if (this.network.inFlight > 0) quiet = 0
+    }
+    for (const party of this.parties) await party.locker.sharing.settled()
+    await turns()
+  }
+
+  async close(): Promise<void> {
+    for (const party of this.parties) await party.close()
+    for (const { node } of this.parties) expect(node.errors, node.name).to.be.empty
+  }
+}
+
+/** One party: a home, a place on the network, and the locker while it is open. */
+export class Party {
+  readonly name: string
+  readonly node: LocalNode
+  readonly db = new FaultyLevel()
+  readonly blocks = new FaultyBlocks()
+  readonly files = new MemoryFiles()
+  readonly logger = new RecordingLogger()
+  /** Changes the locker told its listeners of, as `<kind> <id>`. */
+  readonly changes: string[] = []
+  readonly #rootKey = secureRandom(32)
+  readonly #world: Lockers
+  #locker: OpenLocker | undefined
+
+  constructor(name: string, world: Lockers) {
+    this.name = name
+    this.#world = world
+    this.node = world.network.join(name)
+    this.node.blocks = this.blocks
+  }
+
+  /** Throws while it is closed. */
+  get locker(): OpenLocker {
+    if (this.#locker === undefined) throw new Error(`${this.name}'s locker is closed`)
+    return this.#locker
+  }
+
+  /** Opens the home, again after {@link close}: what a restart does. */
+  async open(): Promise<void> {
+    const { db, blocks, files, logger, node } = this
+    const locker = await openLocker(
+      {
+        db,
+        blocks,
+        vaultFiles: files,
+        network: node,
+        resolve: async (did) => {
+          throw new LockerError('did-unresolvable', `nobody resolves ${did} here`)
+        },
+        clock: this.#world.clock,
+        random: secureRandom,
+        logger,
+        baseUrl: () => `https://${this.name.toLowerCase()}.example`
+      },
+      Uint8Array.from(this.#rootKey),
+      (kind, id) => this.changes.push(`${kind} ${id}`)
+    )
+    this.#locker = locker
+    this.node.receiver = {
+      receive: async (envelope, from) => {
+        await locker.exchanges.receive(envelope, from)
+      },
+      authorisePull: (grant, peerId): Promise<PullAnswer> =>
+        locker.sharing.authorisePull(grant, peerId)
+    }
+    locker.begin()
+  }
+
+  async close(): Promise<void> {
+    this.node.receiver = undefined
+    await this.#locker?.close()
+    this.#locker = undefined
+  }
+
+  inbox(): readonly InboxItem[] {
+    return listInbox(this.locker.sharing)
+  }
+
+  /**
+   * Says something on a share thread that the own state table may not allow, and waits for what becomes
+   * of it: the item is `failed` with the other side's problem, or acknowledged.
+   */
+  async say(
+    to: Party,
+    message: string,
+    thid: string,
+    body: Readonly<Record<string, unknown>>,
+    id: string = newMessageId(secureRandom)
+  ): Promise<OutboxItem> {
+    const { records, outbox, contacts } = this.locker
+    const report = message === 'problem-report'
+    await records.change((batch) =>
+      outbox.enqueue(batch, {
+        to: contacts.get(to.name).did,
+        type: report ? `${REPORT_PROBLEM}/problem-report` : `${protocol.piuri}/${message}`,
+        id,
+        body,
+        ...(report ? { pthid: thid } : {}),
+        ...(report || thid === id ? {} : { thid })
+      })
+    )
+    const answered = (): boolean => {
+      const item = outbox.get(id)
+      return item === undefined || item.state === 'failed' || item.acknowledgedAt !== undefined
+    }
+    // Nobody answers a problem report.
+    if (report) await this.#world.settled()
+    else await until(answered, `${to.name} answered ${message}`)
+    const item = outbox.get(id)
+    if (item === undefined) throw new Error(`${message} has left the outbox`)
+    return item
+  }
+}
+
+/** The error's code; fails when the work succeeds, and throws what is no LockerError. */
+export async function refusal(work: Promise<unknown>): Promise<LockerErrorCode> {
+  return (await failure(work)).code
+}
+
+/** The LockerError the work rejects with. */
+export async function failure(work: Promise<unknown>): Promise<LockerError> {
+  try {
+    await work
+  } catch (error) {
+    if (error instanceof LockerError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
+/** A document's bytes as a stream of one piece. */
+export async function* source(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+/** Everything a stream of content yields; its pieces have at most 64 KiB. */
+export async function collect(
+  content: AsyncIterable<Uint8Array>
+): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = []
+  for await (const part of content) {
+    expect(part.length).to.be.at.most(65_536)
+    parts.push(part)
+  }
+  return new Uint8Array(Buffer.concat(parts))
+}
