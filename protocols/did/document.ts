@@ -86,7 +86,8 @@ const relationship = z.exactOptional(
 )
 
 const service = z.object({
-  id: reference,
+  /** Any URI, DID Core §5.4; not used. */
+  id: z.string().max(DID_CHARS_MAX + FRAGMENT_CHARS_MAX + 1),
   type: z.union([z.string().max(128), z.array(z.string().max(128)).max(8)]),
   serviceEndpoint: z.unknown()
 })
