@@ -207,6 +207,8 @@ class VaultedAgent implements Agent {
   #lastTurn: Promise<unknown> = Promise.resolve()
   #opening = false
   #draining = false
+  /** A fault of ours keeps the spool from being emptied; a timer is set. */
+  #retrying = false
   #closed = false
   #events = 0
   #cancelIdle: () => void = () => {}
@@ -251,15 +253,16 @@ class VaultedAgent implements Agent {
   }
 
   async receive(envelope: Uint8Array, from: Origin): Promise<void> {
-    const { clock, logger } = this.#components
+    const { logger } = this.#components
     const peer = from.peer
     if (this.#closed || this.vault.state === 'new' || envelope.byteLength > MESSAGE_BYTES_MAX) {
       const reason = envelope.byteLength > MESSAGE_BYTES_MAX ? 'envelope-too-large' : 'no-locker'
       logger.warn('envelope-refused', { peer, reason, sizeBytes: envelope.byteLength })
       return
     }
-    // While the spool is being emptied, what comes queues up behind it: the order of arrival is kept.
-    const locker = this.#draining ? undefined : this.#locker
+    // What comes while something waits in the spool queues up behind it: the order of arrival is kept.
+    const queued = this.#draining || this.#spool.size > 0
+    const locker = queued ? undefined : this.#locker
     if ((await locker?.exchanges.receive(envelope, from)) === 'done') return
     try {
       await this.#spool.put(envelope, from)
@@ -268,8 +271,8 @@ class VaultedAgent implements Agent {
       return
     }
     if (this.#locker === undefined || this.#draining) return
-    if (locker === undefined) this.#drain()
-    else this.#drainAt(clock, SPOOL_RETRY_MS)
+    if (locker !== undefined) this.#drainLater()
+    else if (!this.#retrying) this.#drain()
   }
 
   async authorisePull(grant: string, peerId: string): Promise<PullAnswer> {
@@ -442,6 +445,7 @@ class VaultedAgent implements Agent {
     this.#locker = undefined
     this.#cancelIdle()
     this.#cancelRetry()
+    this.#retrying = false
     try {
       await locker.records.change((batch) => {
         locker.audit.append(batch, { action: 'vault-sealed', actor: 'owner' })
@@ -475,14 +479,18 @@ class VaultedAgent implements Agent {
         this.#draining = false
         // A locker opened while the one before was leaving the spool found it busy.
         if (emptied || this.#locker !== locker) this.#drain()
-        else this.#drainAt(this.#components.clock, SPOOL_RETRY_MS)
+        else this.#drainLater()
       }
     })
   }
 
-  #drainAt(clock: AgentComponents['clock'], delayMs: number): void {
+  #drainLater(): void {
     this.#cancelRetry()
-    this.#cancelRetry = clock.after(delayMs, () => this.#drain())
+    this.#retrying = true
+    this.#cancelRetry = this.#components.clock.after(SPOOL_RETRY_MS, () => {
+      this.#retrying = false
+      this.#drain()
+    })
   }
 
   /** The open locker, for a use that counts against idle sealing. Throws `vault-sealed`. */

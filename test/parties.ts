@@ -189,3 +189,8 @@ export async function connect(
   await inviter.world.settle()
   return { guest: inviter.agent.contacts.get(guest.name), inviter: guest.agent.contacts.get(did) }
 }
+
+/** How a party sees the contact with this DID. */
+export function contactOf(party: Party, did: string): ContactFacts {
+  return party.agent.contacts.get(did)
+}
