@@ -9,13 +9,13 @@ import { ENVELOPE_BYTES_MAX } from './didcomm-stream.ts'
 
 const MEDIA_TYPE = 'application/didcomm-encrypted+json'
 
-/** One guarded request: no redirects, public addresses only, bounded in time and answer (node/guarded-fetch.ts). */
+/** One guarded request, resolved when the other side has answered 2xx (node/guarded-fetch.ts). */
 export type GuardedPost = (
   url: string,
   request: { mediaType: string; body: Uint8Array; signal: AbortSignal }
-) => Promise<{ status: number }>
+) => Promise<void>
 
-/** Delivers one envelope; any 2xx means taken. Throws `peer-unreachable`, `envelope-too-large`. */
+/** Delivers one envelope. Throws `peer-unreachable`, `envelope-too-large`. */
 export async function deliverByHttp(
   post: GuardedPost,
   url: string,
@@ -27,19 +27,14 @@ export async function deliverByHttp(
       'envelope-too-large',
       `an envelope of ${envelope.length} bytes; 1 to ${ENVELOPE_BYTES_MAX} are sent`
     )
-  let status
   try {
-    status = (await post(url, { mediaType: MEDIA_TYPE, body: envelope, signal })).status
+    await post(url, { mediaType: MEDIA_TYPE, body: envelope, signal })
   } catch (error) {
-    throw new LockerError('peer-unreachable', `${hostOf(url)} could not be reached`, {
+    throw new LockerError('peer-unreachable', `${hostOf(url)} did not take the message`, {
       cause: error,
       facts: { host: hostOf(url) }
     })
   }
-  if (status < 200 || status > 299)
-    throw new LockerError('peer-unreachable', `${hostOf(url)} answered ${status}`, {
-      facts: { host: hostOf(url), status }
-    })
 }
 
 /** Only the host may stand in errors and logs: a path may identify a person. */
