@@ -26,10 +26,31 @@ export class DocumentHome {
   readonly files = new MemoryFiles()
   readonly logger = new RecordingLogger()
   readonly clock = new ManualClock()
-  readonly rootKey = secureRandom(32)
+  readonly rootKey: Uint8Array<ArrayBuffer>
   /** Ids the locker told of, in order. */
   readonly changed: string[] = []
   sizeBytesMax: number | undefined
+
+  constructor(rootKey = secureRandom(32)) {
+    this.rootKey = rootKey
+  }
+
+  /** The same locker after the machine was switched off and on: what was written is there, nothing else is. */
+  async restarted(): Promise<DocumentHome> {
+    const home = new DocumentHome(this.rootKey)
+    for (const [name, { cid, bytes }] of this.blocks.blocks)
+      home.blocks.blocks.set(name, { cid, bytes: new Uint8Array(bytes) })
+    for (const [name, bytes] of this.files.files) home.files.files.set(name, bytes)
+    if (this.db.status !== 'open') await this.db.open()
+    const entries = await this.db.contents()
+    await home.db.batch(
+      entries.map(([key, value]) => ({ type: 'put', key, value })),
+      {}
+    )
+    home.clock.advance(this.clock.now().getTime() - home.clock.now().getTime())
+    home.writes.count = 0
+    return home
+  }
 
   async open(): Promise<Opened> {
     const { db, files, logger, rootKey, clock, blocks, sizeBytesMax } = this

@@ -31,6 +31,19 @@ export class Writes {
   plan: (write: number, what: string) => void = () => undefined
   readonly names: string[] = []
 
+  /** Asked after the nth write took effect; may throw {@link Crash}. */
+  planAfter: (write: number) => void = () => undefined
+
+  /** To be called when the write has taken effect: the machine may stop before anyone hears of it. */
+  done(): void {
+    try {
+      this.planAfter(this.count)
+    } catch (error) {
+      if (error instanceof Crash) this.crashed = true
+      throw error
+    }
+  }
+
   next(what: string): void {
     if (this.crashed) throw new Crash(`after the crash: ${what}`)
     this.count++
@@ -68,6 +81,7 @@ export class FaultyLevel extends MemoryLevel<string, Uint8Array> {
         if (failure === undefined || failure.written)
           await Reflect.apply(superBatch, this, [operations, options])
         if (failure !== undefined) throw failure.error
+        this.writes.done()
       },
       open: async (): Promise<void> => {
         this.opens++
@@ -116,6 +130,7 @@ export class FaultyBlocks extends BaseBlockstore {
       await new Promise(setImmediate)
       this.writes.next(`put ${cid.toString()}`)
       this.blocks.set(cid.toString(), { cid, bytes: new Uint8Array(Buffer.concat(parts)) })
+      this.writes.done()
       return cid
     } finally {
       this.putsNow--
@@ -140,6 +155,7 @@ export class FaultyBlocks extends BaseBlockstore {
   override async delete(cid: CID): Promise<void> {
     this.writes.next(`delete ${cid.toString()}`)
     this.blocks.delete(cid.toString())
+    this.writes.done()
   }
 
   override async *getAll(): AsyncGenerator<Pair> {
