@@ -7,12 +7,14 @@ import type { RequestHandler, Response } from 'express'
 import helmet from 'helmet'
 
 /**
- * Content-Security-Policy of our own pages. Scripts and styles come from this origin alone and nothing
- * is inline; `blob:` is what the page makes itself, to preview a document it has decrypted.
+ * Content-Security-Policy of our own pages and of the workers they start, which go by the policy of their
+ * own file. Scripts and styles come from this origin alone and nothing is inline; `blob:` is what the page
+ * makes itself, to preview a document it has decrypted; WebAssembly is what pdf.js decodes scanned pages
+ * (JBIG2, JPEG 2000) with.
  */
 export const PAGE_POLICY = [
   "default-src 'none'",
-  "script-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self'",
   "img-src 'self' data: blob:",
   "font-src 'self'",

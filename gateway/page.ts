@@ -55,8 +55,11 @@ export class Page {
       dotfiles: 'ignore',
       etag: true,
       cacheControl: false,
-      setHeaders: (response) =>
-        void response.setHeader('cache-control', 'public, max-age=31536000, immutable')
+      setHeaders: (response) => {
+        response.setHeader('cache-control', 'public, max-age=31536000, immutable')
+        // A worker has the policy of its own file, and must fetch and load what the page may.
+        response.setHeader('content-security-policy', PAGE_POLICY)
+      }
     })
     if (entry === 'all') return [files]
     return [
