@@ -68,7 +68,7 @@ export function nodeRoutes({ agent, node }: { agent: Agent; node: NodeFacts }): 
       method: 'get',
       path: '/node/peers',
       access: 'admin',
-      summary: 'libp2p connections',
+      summary: 'Peers connected over libp2p',
       query: pageQuery,
       answer: page(peerFacts),
       answers: 'Peers',

@@ -262,11 +262,16 @@ async function setStage(state: State, port: number): Promise<Stage> {
   return { gateway, cast, tokens }
 }
 
+async function* bytes(): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array([1, 2, 3])
+}
+
+function bearer(token: string): Record<string, string> {
+  return { authorization: `Bearer ${token}` }
+}
+
 async function fill(agent: FakeAgent, gateway: Gateway): Promise<Cast> {
   agent.addContact(BOB, 'Bob')
-  const bytes = async function* (): AsyncGenerator<Uint8Array> {
-    yield new Uint8Array([1, 2, 3])
-  }
   const { id: document } = await agent.documents.add(bytes(), { name: 'a.txt' })
   const { id: trashed } = await agent.documents.add(bytes(), { name: 'b.txt' })
   await agent.documents.trash(trashed)
@@ -325,39 +330,25 @@ async function headersOf(
   { gateway, tokens }: Stage,
   port: number
 ): Promise<Record<string, string>> {
-  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` })
-  const session = async (): Promise<Record<string, string>> => ({
-    cookie: await startSession(gateway, port),
-    'x-elocker': '1'
-  })
-  switch (caller) {
-    case 'none':
-      return {}
-    case 'session':
-      return {
-        ...(await session()),
-        'sec-fetch-site': 'same-origin',
-        origin: `http://localhost:${port}`
-      }
-    case 'session without header':
-      return { cookie: await startSession(gateway, port), 'sec-fetch-site': 'same-origin' }
-    case 'session from another site':
-      return { ...(await session()), 'sec-fetch-site': 'cross-site' }
-    case 'session from another port':
-      return { ...(await session()), 'sec-fetch-site': 'same-site' }
-    case 'session of another origin':
-      return { ...(await session()), origin: `http://localhost:${port}.evil.test` }
-    case 'session of no origin':
-      return { ...(await session()), origin: 'null' }
-    case 'run token':
-      return bearer(RUN_TOKEN)
-    case 'run token from another site':
-      return { ...bearer(RUN_TOKEN), 'sec-fetch-site': 'cross-site' }
-    case 'no bearer scheme':
-      return { authorization: `Basic ${Buffer.from(`x:${RUN_TOKEN}`).toString('base64')}` }
-    default:
-      return bearer(tokens.get(caller) ?? 'elk_unknown')
+  const token = tokens.get(caller)
+  if (token !== undefined) return bearer(token)
+  const cookie = caller.startsWith('session') ? await startSession(gateway, port) : ''
+  const session = { cookie, 'x-elocker': '1' }
+  const own = `http://localhost:${port}`
+  const headers: Partial<Record<Caller, Record<string, string>>> = {
+    none: {},
+    session: { ...session, 'sec-fetch-site': 'same-origin', origin: own },
+    'session without header': { cookie, 'sec-fetch-site': 'same-origin' },
+    'session from another site': { ...session, 'sec-fetch-site': 'cross-site' },
+    'session from another port': { ...session, 'sec-fetch-site': 'same-site' },
+    'session of another origin': { ...session, origin: `${own}.evil.test` },
+    'session of no origin': { ...session, origin: 'null' },
+    'run token': bearer(RUN_TOKEN),
+    'run token from another site': { ...bearer(RUN_TOKEN), 'sec-fetch-site': 'cross-site' },
+    'no bearer scheme': { authorization: `Basic ${Buffer.from(`x:${RUN_TOKEN}`).toString('base64')}` }
   }
+  // What is left are tokens that no locker of this state holds.
+  return headers[caller] ?? bearer('elk_unknown')
 }
 
 async function startSession(gateway: Gateway, port: number): Promise<string> {
