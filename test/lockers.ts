@@ -156,7 +156,7 @@ export class Party {
         type: report ? `${REPORT_PROBLEM}/problem-report` : `${protocol.piuri}/${message}`,
         id,
         body,
-        ...(report ? { pthid: thid } : {}),
+        ...(report ? { pthid: thid, pleaseAck: false } : {}),
         ...(report || thid === id ? {} : { thid })
       })
     )
