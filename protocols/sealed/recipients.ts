@@ -217,7 +217,7 @@ function hybridRecipient(text: string, bytes: Uint8Array): Recipient & { readonl
     text,
     alone: false,
     wrap(fileKey) {
-      const { secret, encapsulation } = hybridEncapsulate(key)
+      const { secret, encapsulation } = agree(() => hybridEncapsulate(key))
       const context = hpkeContext(secret)
       const body = native.aead.seal(context.key, context.nonce, fileKey)
       return { args: [HYBRID_STANZA, base64nopad.encode(encapsulation)], body }
