@@ -26,11 +26,11 @@ import { LockerError } from './errors.ts'
 import { jsonOf } from './vault-slots.ts'
 
 /** Wrong passphrases within {@link WINDOW_MS} that begin a pause; DESIGN §5.2. */
-export const WRONG_MAX = 10
-export const WINDOW_MS = 3_600_000
-export const PAUSE_MS = 60_000
-export const PAUSE_FACTOR = 4
-export const PAUSE_MS_MAX = 86_400_000
+const WRONG_MAX = 10
+const WINDOW_MS = 3_600_000
+const PAUSE_MS = 60_000
+const PAUSE_FACTOR = 4
+const PAUSE_MS_MAX = 86_400_000
 /** Calls that wait while one passphrase is evaluated; each evaluation takes 256 MiB for about a second. */
 export const WAITING_MAX = 8
 

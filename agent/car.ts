@@ -18,7 +18,7 @@ import { BLOCK_BYTES_MAX } from '../protocols/pull.ts'
 import { LockerError } from './errors.ts'
 
 /** Bytes of the header: about 400,000 roots at 41 bytes. */
-export const CAR_HEADER_BYTES_MAX = 16 * 1024 * 1024
+const CAR_HEADER_BYTES_MAX = 16 * 1024 * 1024
 /** Binary CIDv1 with a codec of one byte and sha2-256: 01, codec, 12 20, digest. */
 const CID_BYTES = 36
 const SECTION_BYTES_MAX = CID_BYTES + BLOCK_BYTES_MAX

@@ -15,12 +15,12 @@ import type { ZxcvbnFactory } from '@zxcvbn-ts/core'
 import { LockerError } from './errors.ts'
 
 /** Characters from which on {@link SCORE_MIN_LONG} is enough; DESIGN §5.2. */
-export const PASSPHRASE_CHARACTERS_MIN = 12
+const PASSPHRASE_CHARACTERS_MIN = 12
 /** Characters; more is a file, not a passphrase. */
-export const PASSPHRASE_CHARACTERS_MAX = 1_024
+const PASSPHRASE_CHARACTERS_MAX = 1_024
 /** zxcvbn's scale: 0 to 4. */
-export const SCORE_MIN_SHORT = 3
-export const SCORE_MIN_LONG = 2
+const SCORE_MIN_SHORT = 3
+const SCORE_MIN_LONG = 2
 
 /** Characters handed to zxcvbn, whose time grows faster than its input; what follows can only make a passphrase stronger. */
 const SCORED_CHARACTERS = 64

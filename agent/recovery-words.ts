@@ -14,9 +14,9 @@ import { LockerError } from './errors.ts'
 import { deriveKey } from './keys.ts'
 import { hybridIdentity, type KeyPair } from '../protocols/sealed/recipients.ts'
 
-export const WORDS = 24
+const WORDS = 24
 /** Words asked back after the kit was shown. */
-export const WORDS_ASKED = 3
+const WORDS_ASKED = 3
 
 const ENTROPY_BYTES = 32
 /** Characters; the longest word of the list has 8. What is longer is no word and is not looked at. */

@@ -42,7 +42,7 @@ import { ProtocolError } from '../protocols/errors.ts'
 /** Slots read from one vault: files beyond are ignored, for each may cost a second of scrypt. */
 export const SLOTS_MAX = 16
 /** Bytes of one slot file; a hybrid one has 1,820. */
-export const SLOT_BYTES_MAX = 16_384
+const SLOT_BYTES_MAX = 16_384
 
 const SUMS_FILE = 'slots.json'
 const NAME = /^slot-(passphrase|words|key-file)-([0-9a-f]{16})\.age$/

@@ -40,7 +40,7 @@ import {
 import { ProtocolError } from '../protocols/errors.ts'
 
 /** log2 of scrypt's N that a slot may ask for on reading: 1 GiB. A slot comes from this machine or from a backup file. */
-export const WORK_FACTOR_MAX = 20
+const WORK_FACTOR_MAX = 20
 
 const KEY_FILE_CHARACTERS_MAX = 16_384
 const CHECK_FILE = 'recovery-check.age'

@@ -48,7 +48,7 @@ export interface OpenedHeader {
 /** What opens a header: identities that a stanza may be for, or the file key itself (from a record or a grant). */
 export type Opener = { readonly identities: readonly Identity[] } | { readonly fileKey: Uint8Array }
 
-export interface SealOptions {
+interface SealOptions {
   readonly recipients: readonly Recipient[]
   readonly random: Random
   /** 16 bytes; fresh random ones unless given. Never use one for two files. */
@@ -187,7 +187,8 @@ class ChunkSealer {
   readonly #held = new Uint8Array(CHUNK_BYTES)
   #heldBytes = 0
   #index = 0
-  #sealed: Uint8Array<ArrayBuffer> = new Uint8Array(CHUNKS_PER_YIELD * SEALED_CHUNK_BYTES)
+  /** One chunk at first: most documents are small, and a megabyte for each would keep the collector busy. */
+  #sealed: Uint8Array<ArrayBuffer> = new Uint8Array(SEALED_CHUNK_BYTES)
   #sealedBytes = 0
 
   constructor(key: Uint8Array) {
@@ -232,7 +233,7 @@ class ChunkSealer {
     this.#sealedBytes += SEALED_CHUNK_BYTES
     if (this.#sealedBytes < this.#sealed.length) return
     const full = this.#sealed
-    this.#sealed = new Uint8Array(full.length)
+    this.#sealed = new Uint8Array(CHUNKS_PER_YIELD * SEALED_CHUNK_BYTES)
     this.#sealedBytes = 0
     yield full
   }

@@ -14,7 +14,7 @@ import { base64 } from '@scure/base'
 import { ProtocolError } from '../errors.ts'
 
 /** Bytes; armor is for what people paste. Documents travel in binary. */
-export const ARMORED_BYTES_MAX = 16 * 1024 * 1024
+const ARMORED_BYTES_MAX = 16 * 1024 * 1024
 
 const BEGIN = '-----BEGIN AGE ENCRYPTED FILE-----'
 const END = '-----END AGE ENCRYPTED FILE-----'

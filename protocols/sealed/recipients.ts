@@ -36,7 +36,7 @@ import type { Random } from './primitives.ts'
 /** log2 of scrypt's N for new files: about 1 s and 256 MiB; age's default. */
 export const SCRYPT_WORK_FACTOR = 18
 /** log2 of N on reading; 22 takes 4 GiB. A file asking for more is refused (age.md "scrypt recipient stanza"). */
-export const SCRYPT_WORK_FACTOR_MAX = 22
+const SCRYPT_WORK_FACTOR_MAX = 22
 
 /** Characters; a hybrid recipient has 1,959. */
 const TEXT_LENGTH_MAX = 2_048
