@@ -118,6 +118,14 @@ describe('gateway: sessions', () => {
   })
 })
 
+/** A problem without the id that was asked for and the id of the request. */
+function strip({ body }: { body: Buffer }, asked: string): string {
+  return body
+    .toString()
+    .replace(asked, 'ID')
+    .replace(/request:[^"]+/, '')
+}
+
 describe('gateway: tokens', () => {
   it('refuses a revoked token in the next request', async () => {
     await using test = await TestGateway.open()
@@ -136,11 +144,6 @@ describe('gateway: tokens', () => {
     const id = await test.add('a.txt', 'a')
     // A grant the owner gave exists, and is nobody's inbox item.
     const given = await test.agent.sharing.give({ document: id, to: 'Bob', purpose: 'x' })
-    const strip = ({ body }: { body: Buffer }, known: string): string =>
-      body
-        .toString()
-        .replace(known, 'ID')
-        .replace(/request:[^"]+/, '')
     const foreign = await test.call(`/api/v1/inbox/${given.id}/accept`, { method: 'POST' })
     const unknown = await test.call('/api/v1/inbox/nothing/accept', { method: 'POST' })
     expect(foreign.status).to.equal(404)

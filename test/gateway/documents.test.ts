@@ -229,8 +229,7 @@ describe('gateway: uploads', () => {
   it('holds the sender back while the agent is busy', async () => {
     await using test = await TestGateway.open()
     let taken = 0
-    let go: () => void = () => undefined
-    const gate = new Promise<void>((resolve) => (go = resolve))
+    const { promise: gate, resolve: go } = Promise.withResolvers<void>()
     const add = test.agent.documents.add.bind(test.agent.documents)
     test.agent.documents.add = (source, options) =>
       add(
@@ -261,11 +260,12 @@ describe('gateway: uploads', () => {
   }).timeout(20_000)
 })
 
-describe('gateway: reading documents', () => {
-  async function added(test: TestGateway, name = 'a.pdf'): Promise<string> {
-    return `/api/v1/documents/${await test.add(name, BYTES)}/content`
-  }
+/** Adds a document; the path of its bytes. */
+async function contentOf(test: TestGateway): Promise<string> {
+  return `/api/v1/documents/${await test.add('a.pdf', BYTES)}/content`
+}
 
+describe('gateway: reading documents', () => {
   it('sends bytes to be saved and never run', async () => {
     await using test = await TestGateway.open()
     for (const body of [
@@ -301,7 +301,7 @@ describe('gateway: reading documents', () => {
   for (const [range, status, contentRange, start, end] of RANGES)
     it(`answers ${range} with ${status}`, async () => {
       await using test = await TestGateway.open()
-      const answer = await test.call(await added(test), { headers: { range } })
+      const answer = await test.call(await contentOf(test), { headers: { range } })
       expect([answer.status, answer.headers['content-range']]).to.deep.equal([status, contentRange])
       expect(answer.headers['content-length']).to.equal(String(end - start))
       expect(answer.body.equals(BYTES.subarray(start, end))).to.equal(true)
@@ -309,7 +309,7 @@ describe('gateway: reading documents', () => {
 
   it('answers 416 with the size, 412 and 304 without a body', async () => {
     await using test = await TestGateway.open()
-    const path = await added(test)
+    const path = await contentOf(test)
     const { headers } = await test.call(path, { method: 'HEAD' })
     const etag = String(headers.etag)
     const beyond = await test.call(path, { headers: { range: 'bytes=300000-' } })
@@ -323,7 +323,7 @@ describe('gateway: reading documents', () => {
 
   it('answers HEAD like GET, without opening the document', async () => {
     await using test = await TestGateway.open()
-    const path = await added(test)
+    const path = await contentOf(test)
     test.agent.documents.open = () => Promise.reject(new Error('it was opened'))
     const head = await test.call(path, { method: 'HEAD', headers: { range: 'bytes=0-9' } })
     expect([head.status, head.headers['content-length'], head.body.length]).to.deep.equal([
@@ -356,11 +356,11 @@ describe('gateway: reading documents', () => {
 
   it('answers damage found at the start with a problem, and later damage by cutting the connection', async () => {
     await using test = await TestGateway.open()
-    const path = await added(test)
-    const { open } = test.agent.documents
+    const path = await contentOf(test)
+    const open = test.agent.documents.open.bind(test.agent.documents)
     const damage = async (good: number): Promise<unknown> => {
       test.agent.documents.open = async (id, options) => {
-        const opened = await open.call(test.agent.documents, id, options)
+        const opened = await open(id, options)
         const content = (async function* () {
           let chunks = 0
           for await (const chunk of opened.content) {
@@ -382,11 +382,11 @@ describe('gateway: reading documents', () => {
 
   it('stops reading when the client goes away', async () => {
     await using test = await TestGateway.open()
-    const path = await added(test)
+    const path = await contentOf(test)
     let closed = false
-    const { open } = test.agent.documents
+    const open = test.agent.documents.open.bind(test.agent.documents)
     test.agent.documents.open = async (id, options) => {
-      const opened = await open.call(test.agent.documents, id, options)
+      const opened = await open(id, options)
       const content = (async function* () {
         try {
           // Without end, so that only the client can be what ends it.

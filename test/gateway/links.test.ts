@@ -19,7 +19,7 @@ async function link(test: TestGateway, options: Record<string, unknown> = {}): P
   return { id: String(answer.json()['id']), proof: url.hash.slice(1) }
 }
 
-function open(test: TestGateway, { id, proof }: Made): Promise<Answer> {
+function use(test: TestGateway, { id, proof }: Made): Promise<Answer> {
   return test.stranger(`/s/${id}/open`, { method: 'POST', json: { proof } })
 }
 
@@ -27,7 +27,7 @@ describe('gateway: share links', () => {
   it('opens with the proof and reads the ciphertext with the ticket, whole and by range', async () => {
     await using test = await TestGateway.open()
     const made = await link(test)
-    const opened = (await open(test, made)).json()
+    const opened = (await use(test, made)).json()
     expect(opened).to.include({ capability: 'AQID', sealedBytes: CONTENT.length, usesLeft: 0 })
     const path = `/s/${made.id}/content?ticket=${String(opened['ticket'])}`
     const whole = await test.stranger(path)
@@ -41,7 +41,7 @@ describe('gateway: share links', () => {
   it('gives one of a hundred simultaneous opens of a one-use link a document', async () => {
     await using test = await TestGateway.open()
     const made = await link(test)
-    const answers = await Promise.all(Array.from({ length: 100 }, () => open(test, made)))
+    const answers = await Promise.all(Array.from({ length: 100 }, () => use(test, made)))
     const statuses = answers.map(({ status }) => status)
     expect(statuses.filter((status) => status === 200)).to.have.length(1)
     expect(statuses.filter((status) => status === 410)).to.have.length(99)
@@ -67,15 +67,15 @@ describe('gateway: share links', () => {
   it('says what went wrong: used up, stopped, wrong proof, unknown', async () => {
     await using test = await TestGateway.open()
     const made = await link(test, { usesMax: 2 })
-    const wrong = await open(test, { ...made, proof: 'A'.repeat(43) })
-    await open(test, made)
-    await open(test, made)
-    const used = await open(test, made)
+    const wrong = await use(test, { ...made, proof: 'A'.repeat(43) })
+    await use(test, made)
+    await use(test, made)
+    const used = await use(test, made)
     const other = await link(test)
     await test.call(`/api/v1/shares/${other.id}`, { method: 'DELETE' })
-    const stopped = await open(test, other)
-    const unknown = await open(test, { ...made, id: 'a'.repeat(26) })
-    const malformed = await open(test, { ...made, proof: 'short' })
+    const stopped = await use(test, other)
+    const unknown = await use(test, { ...made, id: 'a'.repeat(26) })
+    const malformed = await use(test, { ...made, proof: 'short' })
     expect(
       [wrong, used, stopped, unknown, malformed].map((each) => [each.status, each.json()['code']])
     ).to.deep.equal([
@@ -90,7 +90,7 @@ describe('gateway: share links', () => {
   it('reads nothing without a ticket of this very link, nor after ten minutes', async () => {
     await using test = await TestGateway.open()
     const [made, other] = [await link(test), await link(test)]
-    const ticket = String((await open(test, made)).json()['ticket'])
+    const ticket = String((await use(test, made)).json()['ticket'])
     expect((await test.stranger(`/s/${made.id}/content`)).status).to.equal(400)
     expect((await test.stranger(`/s/${other.id}/content?ticket=${ticket}`)).status).to.equal(404)
     expect((await test.stranger(`/s/${made.id}/content?ticket=x`)).status).to.equal(404)
@@ -102,7 +102,7 @@ describe('gateway: share links', () => {
     await using test = await TestGateway.open()
     const made = await link(test)
     await test.agent.vault.seal()
-    const answers = [await open(test, made), await test.stranger(`/s/${made.id}/facts`)]
+    const answers = [await use(test, made), await test.stranger(`/s/${made.id}/facts`)]
     expect(answers.map(({ status }) => status)).to.deep.equal([423, 423])
   })
 

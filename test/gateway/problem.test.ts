@@ -29,6 +29,11 @@ const PAYLOADS: readonly string[] = [
   '\ufeff'
 ]
 
+/** A JSON body of exactly so many bytes. */
+function nameOf(sizeBytes: number): string {
+  return `{"name":"${'a'.repeat(sizeBytes - 11)}"}`
+}
+
 describe('gateway: problems', () => {
   for (const [code, { status, title }] of Object.entries(PROBLEMS))
     it(`says ${code} as RFC 9457 does`, () => {
@@ -138,15 +143,14 @@ describe('gateway: problems', () => {
   it('takes a JSON body of 1 MiB and refuses one byte more', async () => {
     await using test = await TestGateway.open()
     const headers = { 'content-type': 'application/json' }
-    const body = (sizeBytes: number): string => `{"name":"${'a'.repeat(sizeBytes - 11)}"}`
     const exact = await test.call('/api/v1/locker', {
       method: 'PATCH',
-      body: body(1_048_576),
+      body: nameOf(1_048_576),
       headers
     })
     const over = await test.call('/api/v1/locker', {
       method: 'PATCH',
-      body: body(1_048_577),
+      body: nameOf(1_048_577),
       headers
     })
     expect([exact.status, exact.json()['code']]).to.deep.equal([400, 'request-invalid'])
