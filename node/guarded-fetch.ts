@@ -232,11 +232,15 @@ class HostQueues implements GuardedFetch {
       createConnection: () => socket,
       signal
     })
-    sent.on('close', () => socket.destroy())
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
     sent.once('response', resolve)
     // Stays for the life of the request: what fails while the body is read reaches its reader through the answer.
     sent.on('error', reject)
+    sent.on('close', () => {
+      socket.destroy()
+      // An upgrade to another protocol ends the request without answer and without error.
+      reject(new Error('closed without an answer'))
+    })
     sent.end(exchange.body)
     return promise
   }
