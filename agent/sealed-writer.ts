@@ -104,7 +104,8 @@ export function cancelled(signal: AbortSignal): LockerError {
 class Intake {
   sizeBytes = 0
   readonly #options: SealingOptions
-  readonly #head = new Uint8Array(SNIFF_BYTES)
+  /** The first {@link SNIFF_BYTES} of the plaintext, as copies: the source may use its memory again. */
+  readonly #head: Uint8Array[] = []
 
   constructor(options: SealingOptions) {
     this.#options = options
@@ -114,7 +115,7 @@ class Intake {
     const { sizeBytesMax, signal, onProgress } = this.#options
     for await (const piece of untilAborted(source, signal)) {
       if (this.sizeBytes < SNIFF_BYTES)
-        this.#head.set(piece.subarray(0, SNIFF_BYTES - this.sizeBytes), this.sizeBytes)
+        this.#head.push(Uint8Array.from(piece.subarray(0, SNIFF_BYTES - this.sizeBytes)))
       this.sizeBytes += piece.length
       if (this.sizeBytes > sizeBytesMax)
         throw new LockerError(
@@ -129,7 +130,7 @@ class Intake {
 
   async mediaType(): Promise<string> {
     const whole = this.sizeBytes <= SNIFF_BYTES
-    return sniffMediaType(this.#head.subarray(0, this.sizeBytes), whole)
+    return sniffMediaType(Buffer.concat(this.#head), whole)
   }
 }
 
