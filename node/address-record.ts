@@ -94,6 +94,7 @@ export class SequenceMemory {
   readonly #clock: Clock
   readonly #peers: Map<string, bigint>
   #cancelWrite: (() => void) | undefined
+  #writing: Promise<void> = Promise.resolve()
 
   private constructor(files: SmallFiles, clock: Clock, peers: Map<string, bigint>) {
     this.#files = files
@@ -136,11 +137,17 @@ export class SequenceMemory {
     })
   }
 
-  /** Writes what has not been written. */
+  /** Resolves when everything noted before is on disk. */
   async flush(): Promise<void> {
-    if (this.#cancelWrite === undefined) return
-    this.#cancelWrite()
-    this.#cancelWrite = undefined
+    if (this.#cancelWrite !== undefined) {
+      this.#cancelWrite()
+      this.#cancelWrite = undefined
+      this.#writing = this.#write()
+    }
+    await this.#writing
+  }
+
+  async #write(): Promise<void> {
     const peers = [...this.#peers].map(([peer, sequence]) => [peer, sequence.toString()])
     await this.#files.write(FILE, Buffer.from(JSON.stringify({ v: 1, peers })))
   }

@@ -8,8 +8,9 @@ import { autoNAT } from '@libp2p/autonat'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify } from '@libp2p/identify'
-import type { Libp2p, PeerDiscovery, PrivateKey } from '@libp2p/interface'
-import type { KadDHT } from '@libp2p/kad-dht'
+import type { Libp2p, PeerDiscovery, PeerRouting, PrivateKey } from '@libp2p/interface'
+import { peerRoutingSymbol } from '@libp2p/interface'
+import type { KadDHT, KadDHTComponents, KadDHTInit } from '@libp2p/kad-dht'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -18,9 +19,11 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import type { Clock } from '../agent/components.ts'
 import { LockerError } from '../agent/errors.ts'
 import type { SequenceMemory } from './address-record.ts'
 import { addressRecordRules } from './address-record.ts'
+import { pause } from './deadline.ts'
 
 /** Own name, so that this DHT never mixes with the public one of IPFS. */
 const DHT_PROTOCOL = '/elocker/kad/1.0.0'
@@ -63,6 +66,9 @@ const RELAY_RESERVATIONS = {
   defaultDurationLimit: 3_600_000
 }
 
+/** Rest between two queries of libp2p's random walk, milliseconds. */
+const WALK_REST_MS = 10_000
+
 /** Streams of libp2p's ping on one connection: its own monitor and node/echo.ts each use one. */
 const PING_STREAMS_MAX = 8
 
@@ -80,6 +86,7 @@ export interface PeerOptions {
   readonly relay: boolean
   readonly mdns: boolean
   readonly memory: SequenceMemory
+  readonly clock: Clock
 }
 
 /** Creates the node without starting it. */
@@ -110,17 +117,54 @@ export async function createPeer(options: PeerOptions): Promise<Libp2p<Services>
       ping: ping({ maxInboundStreams: PING_STREAMS_MAX, maxOutboundStreams: PING_STREAMS_MAX }),
       autonat: autoNAT(),
       dcutr: dcutr(),
-      dht: kadDHT({
-        protocol: DHT_PROTOCOL,
-        // The default mode is client until an address is public, which it never is on a LAN.
-        clientMode: false,
-        peerInfoMapper: passthroughMapper,
-        allowQueryWithZeroPeers: true,
-        ...addressRecordRules(memory)
-      }),
+      dht: unhurriedDht(
+        {
+          protocol: DHT_PROTOCOL,
+          // The default mode is client until an address is public, which it never is on a LAN.
+          clientMode: false,
+          peerInfoMapper: passthroughMapper,
+          // With nobody to ask, a query ends at once instead of waiting for its time to pass.
+          allowQueryWithZeroPeers: true,
+          ...addressRecordRules(memory)
+        },
+        options.clock
+      ),
       ...(relay ? { relay: circuitRelayServer({ reservations: RELAY_RESERVATIONS }) } : {})
     }
   })
+}
+
+/**
+ * A DHT that lets libp2p's random walk rest between two queries. The walk, which relay discovery and
+ * autonat use, asks for the peers closest to a random key in a loop without a pause: with an empty routing
+ * table that is a loop of microtasks, and the process does nothing else any more; with a few peers it is a
+ * busy one. Own look-ups do not come this way.
+ */
+function unhurriedDht(init: KadDHTInit, clock: Clock): (components: KadDHTComponents) => KadDHT {
+  return (components) => {
+    const dht = kadDHT(init)(components)
+    const routing: unknown = Reflect.get(dht, peerRoutingSymbol)
+    if (!isPeerRouting(routing)) throw new TypeError('kad-dht offers no peer routing')
+    const closest = routing.getClosestPeers.bind(routing)
+    routing.getClosestPeers = async function* (key, options) {
+      await rested(clock, options?.signal)
+      if (options?.signal?.aborted !== true) yield* closest(key, options)
+    }
+    return dht
+  }
+}
+
+function isPeerRouting(value: unknown): value is PeerRouting {
+  return typeof value === 'object' && value !== null && 'getClosestPeers' in value
+}
+
+/** Never resolves within the same turn of the event loop, also when the signal has aborted. */
+async function rested(clock: Clock, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await pause(clock, WALK_REST_MS, signal ?? new AbortController().signal)
+  } catch {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 /** Whether every address is on this machine only: then nothing is sent to the LAN either. */

@@ -89,7 +89,8 @@ export class PeerNetwork implements Network {
       mayUseRelays: config.relays.length + config.bootstrap.length > 0,
       relay: config.relay,
       mdns: config.mdns && !loopbackOnly(config.listen),
-      memory
+      memory,
+      clock
     })
     return new PeerNetwork(components, libp2p, memory)
   }
