@@ -315,6 +315,16 @@ function preferred(document: DidDocument): readonly ServiceEndpoint[] {
   ]
 }
 
+/** The endpoint in few characters: the PeerId stands in the URI already, and need not end each address too. */
+function short(endpoint: Endpoint): Endpoint {
+  if (endpoint.kind === 'http') return endpoint
+  const suffix = `/p2p/${endpoint.peerId}`
+  const multiaddrs = endpoint.multiaddrs
+    .slice(0, ADDRESSES_MAX)
+    .map((address) => (address.endsWith(suffix) ? address.slice(0, -suffix.length) : address))
+  return { ...endpoint, multiaddrs }
+}
+
 function place(endpoint: ServiceEndpoint | Endpoint): string {
   return endpoint.kind === 'libp2p' ? endpoint.peerId : endpoint.url
 }

@@ -16,7 +16,7 @@ import { FakeClock } from '../clock.ts'
 import { secureRandom } from './faults.ts'
 import { Home } from './record-home.ts'
 
-const HOME: Endpoint = {
+const HOME: Endpoint & { kind: 'libp2p' } = {
   kind: 'libp2p',
   peerId: '12D3KooWPf2ytxsukWse8xtKr74WVzLJA9ehEx9SiYqbZDgDr6yv',
   multiaddrs: ['/ip4/127.0.0.1/tcp/4282']
@@ -108,6 +108,17 @@ describe('identity', () => {
     alice.endpoints = [{ ...HOME, multiaddrs }]
     const [endpoint] = endpointsOf(resolveDidPeer(await alice.pairwise(ours)))
     expect(endpoint).to.deep.include({ multiaddrs: multiaddrs.slice(0, ADDRESSES_MAX) })
+  })
+
+  it('names its PeerId once, and not at the end of each address again', async () => {
+    const direct = `/ip4/10.0.0.1/tcp/1/p2p/${HOME.peerId}`
+    const relay = '12D3KooWDqgWP67eVMa5pZXNemxgPfB4ZWwcZ3FXggnvrnbaAMqU'
+    const relayed = `/ip4/10.0.0.2/tcp/1/p2p/${relay}/p2p-circuit/p2p/${HOME.peerId}`
+    alice.endpoints = [{ ...HOME, multiaddrs: [direct, relayed] }]
+    const [endpoint] = endpointsOf(resolveDidPeer(await alice.pairwise(ours)))
+    expect(endpoint).to.deep.include({
+      multiaddrs: ['/ip4/10.0.0.1/tcp/1', `/ip4/10.0.0.2/tcp/1/p2p/${relay}/p2p-circuit`]
+    })
   })
 
   it('owns a DID once its batch is durable, until it is forgotten, also after opening again', async () => {
