@@ -79,11 +79,14 @@ export function createResolver(
       remember(computed, did, { document, until: Infinity }, COMPUTED_MAX)
       return document
     }
-  const resolver = new Resolver({
+  const registry = {
     key: method(compute(resolveDidKey)),
     peer: method(compute(resolveDidPeer)),
     web: method(resolveWeb)
-  })
+  }
+  // did-resolver looks methods up by name as members, and would find `did:constructor:x` in Object.prototype.
+  Object.setPrototypeOf(registry, null)
+  const resolver = new Resolver(registry)
   return (did) => resolveWith(resolver, did)
 }
 
