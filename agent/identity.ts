@@ -152,15 +152,7 @@ class SealedIdentity implements Identity {
     const { random, clock, network } = this.#components
     const signing = random(32)
     const agreement = random(32)
-    const services = network
-      .endpoints()
-      .map((endpoint) =>
-        serviceFor(
-          endpoint.kind === 'libp2p'
-            ? { ...endpoint, multiaddrs: endpoint.multiaddrs.slice(0, ADDRESSES_MAX) }
-            : endpoint
-        )
-      )
+    const services = network.endpoints().map((endpoint) => serviceFor(short(endpoint)))
     const did = createDidPeer2(
       [
         { purpose: 'authentication', jwk: publicKeyOf('Ed25519', signing) },
