@@ -31,7 +31,7 @@ import { encode as encodeCbor } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import { z } from 'zod'
-import { cidValue, type CarBlock } from './car.ts'
+import { type CarBlock, cidValue, decodeBlock } from './car.ts'
 import { isSlotName, SLOTS_MAX } from './vault-slots.ts'
 
 /** Bytes of values after which a record block is closed; one record may take 1 MiB beyond it. */
@@ -94,6 +94,11 @@ export function belongsToBackup(name: string): boolean {
 
 export function cborBlock(value: BackupManifest | BackupEnd | readonly RecordEntry[]): CarBlock {
   return blockOf(DAG_CBOR, new Uint8Array(encodeCbor(value)))
+}
+
+/** What a dag-cbor block holds; `undefined` for another codec and for bytes that are none. */
+export function valueOf({ cid, bytes }: CarBlock): unknown {
+  return cid.code === DAG_CBOR ? decodeBlock(bytes) : undefined
 }
 
 export function rawBlock(bytes: Uint8Array<ArrayBuffer>): CarBlock {

@@ -26,9 +26,10 @@ import {
   type BackupManifest,
   MISSING_NAMED_MAX,
   recordBlock,
+  valueOf,
   VAULT_FILE_BYTES_MAX
 } from './backup-format.ts'
-import { type CarBlock, carDamaged, decodeBlock, openCar, type OpenedCar } from './car.ts'
+import { type CarBlock, carDamaged, openCar, type OpenedCar } from './car.ts'
 import type { Logger, SmallFiles } from './components.ts'
 import { LockerError } from './errors.ts'
 import type { RecordDatabase } from './record-batch.ts'
@@ -144,9 +145,9 @@ async function giveUp(components: RestoreComponents): Promise<void> {
 async function readManifest({ roots, blocks }: OpenedCar): Promise<BackupManifest> {
   const first = await blocks.next()
   if (first.done === true) throw carDamaged(0, 'the file has no block')
-  const { cid, bytes } = first.value
-  if (roots[0]?.equals(cid) !== true) throw carDamaged(0, 'the first block is not the first root')
-  const manifest = backupManifest.safeParse(decodeBlock(bytes))
+  if (roots[0]?.equals(first.value.cid) !== true)
+    throw carDamaged(0, 'the first block is not the first root')
+  const manifest = backupManifest.safeParse(valueOf(first.value))
   if (!manifest.success) throw carDamaged(0, 'the first root is not the manifest of a backup')
   if (!manifest.data.vault.some(({ name }) => isSlotName(name)))
     throw carDamaged(0, 'the manifest names no slot')
@@ -265,11 +266,12 @@ class Restore {
     this.#stage = 'records'
   }
 
-  async #putRecords({ cid, bytes }: CarBlock): Promise<void> {
+  async #putRecords(block: CarBlock): Promise<void> {
+    const { cid } = block
     const expected = this.#manifest.records[this.#recordBlocks]
     if (expected?.equals(cid) !== true)
       throw this.#damaged(`block ${cid.toString()} is not record block ${this.#recordBlocks + 1}`)
-    const entries = recordBlock.safeParse(decodeBlock(bytes))
+    const entries = recordBlock.safeParse(valueOf(block))
     if (!entries.success) throw this.#damaged(`block ${cid.toString()} holds no records`)
     for (const [key] of entries.data) {
       if (key <= this.#lastKey) throw this.#damaged(`record ${key} is out of order`)
@@ -296,9 +298,10 @@ class Restore {
     this.vaultFiles.set(expected.name, bytes)
   }
 
-  #takeEnd({ cid, bytes }: CarBlock): void {
-    const end = backupEnd.safeParse(decodeBlock(bytes))
-    if (!end.success) throw this.#damaged(`block ${cid.toString()} is not the end of a backup`)
+  #takeEnd(block: CarBlock): void {
+    const end = backupEnd.safeParse(valueOf(block))
+    if (!end.success)
+      throw this.#damaged(`block ${block.cid.toString()} is not the end of a backup`)
     this.#end = end.data
     this.#stage = 'ended'
   }

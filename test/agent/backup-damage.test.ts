@@ -61,9 +61,12 @@ describe('damaged backup', () => {
     })
   }
 
+  /** Header, manifest and end are damaged byte by byte, also where what lies between is not. */
+  const nearEdge = (at: number): boolean => at < 700 || at > file.length - 400
+
   it('is refused with any byte flipped', async () => {
     const step = process.env['SLOW'] === '1' ? 1 : 11
-    for (let at = 0; at < file.length; at += at < 400 ? 1 : step) {
+    for (let at = 0; at < file.length; at += nearEdge(at) ? 1 : step) {
       const flipped = Buffer.from(file)
       flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8))
       await refusesFile(flipped)
@@ -72,7 +75,7 @@ describe('damaged backup', () => {
 
   it('is refused cut short at any byte', async () => {
     const step = process.env['SLOW'] === '1' ? 1 : 11
-    for (let length = 0; length < file.length; length += length < 400 ? 1 : step)
+    for (let length = 0; length < file.length; length += nearEdge(length) ? 1 : step)
       await refusesFile(file.subarray(0, length))
   }).timeout(120_000)
 
