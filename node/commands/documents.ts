@@ -289,7 +289,8 @@ async function writeWhole(
   const handle = await open(partial, 'wx', 0o600)
   try {
     try {
-      await pipeline(source, handle.createWriteStream({ flush: true, autoClose: false }))
+      for await (const chunk of source()) await handle.writeFile(chunk)
+      await handle.sync()
     } finally {
       await handle.close()
     }

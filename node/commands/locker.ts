@@ -8,7 +8,6 @@
  */
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
 import type { Agent, OwnerFacts, RecoveryKit, Secret, VaultState } from '../../agent/agent.ts'
 import { openOffline } from '../offline.ts'
 import { ask, canAsk, passphraseFor, wholeFile } from './arguments.ts'
@@ -287,16 +286,12 @@ export async function backup(
   let bytes = 0
   try {
     try {
-      await pipeline(
-        async function* () {
-          for await (const chunk of answer as AsyncIterable<Buffer>) {
-            bytes += chunk.length
-            bar.at(bytes)
-            yield chunk
-          }
-        },
-        handle.createWriteStream({ flush: true, autoClose: false })
-      )
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        bytes += chunk.length
+        bar.at(bytes)
+        await handle.writeFile(chunk)
+      }
+      await handle.sync()
     } finally {
       await handle.close()
     }
