@@ -22,7 +22,7 @@ export const CLIENTS_MAX = 64
 export const COMMENT_EVERY_MS = 15_000
 
 /** Bytes a client may be behind before it is dropped; it comes back with `Last-Event-ID`. */
-export const BEHIND_BYTES_MAX = 64 * 1024
+const BEHIND_BYTES_MAX = 64 * 1024
 
 /** What a client waits before it connects again, ms. */
 const RETRY_MS = 2_000

@@ -28,13 +28,13 @@ export const PAGE_POLICY = [
 ].join('; ')
 
 /** Of everything that is no page: nothing in it may run, load or be framed. */
-export const DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+const DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 /**
  * Of documents. Should a browser show one in spite of `attachment`, it is in an origin of its own, without
  * scripts (threat G3: stored scripts in HTML, SVG and PDF).
  */
-export const CONTENT_POLICY = "sandbox; default-src 'none'"
+const CONTENT_POLICY = "sandbox; default-src 'none'"
 
 /**
  * Of `/docs` alone: Swagger UI writes style elements. Scripts are still ours alone.

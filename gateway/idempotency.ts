@@ -26,7 +26,7 @@ export const KEPT_MS = 24 * 60 * 60 * 1_000
 export const KEPT_SECRET_MS = 10 * 60 * 1_000
 
 /** Keys remembered; the oldest finished one makes room. */
-export const KEYS_MAX = 10_000
+const KEYS_MAX = 10_000
 
 /** Bytes of answers kept in all; past it the oldest make room. */
 export const ANSWER_BYTES_MAX = 16 * 1024 * 1024

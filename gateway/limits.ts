@@ -9,7 +9,7 @@ import { ipKeyGenerator, rateLimit } from 'express-rate-limit'
 import { LockerError } from '../agent/errors.ts'
 
 /** Requests of one kind within a window. */
-export interface Rate {
+interface Rate {
   readonly windowMs: number
   readonly requestsMax: number
 }

@@ -104,7 +104,7 @@ export const PROBLEMS: Readonly<Record<LockerErrorCode, Kind>> = {
 const RESERVED = new Set(['type', 'title', 'status', 'detail', 'instance', 'code', 'errors'])
 
 /** One field that does not fit its schema. */
-export interface FieldError {
+interface FieldError {
   /** JSON pointer (RFC 6901) into the body, or `query/<name>`. */
   readonly pointer: string
   readonly detail: string

@@ -8,10 +8,10 @@ import type { Request, Response } from 'express'
 import { z } from 'zod'
 import type { Access, Caller } from './auth.ts'
 
-export type Method = 'get' | 'post' | 'patch' | 'delete'
+type Method = 'get' | 'post' | 'patch' | 'delete'
 
 /** A request that has passed authentication, access and validation. */
-export interface Asked<Path, Query, Body> {
+interface Asked<Path, Query, Body> {
   readonly path: Path
   readonly query: Query
   readonly body: Body
@@ -33,7 +33,7 @@ export interface AnswerShape {
 }
 
 /** How the body of a request is read. */
-export type BodyShape =
+type BodyShape =
   | { readonly kind: 'none' }
   /** `optional`: no body at all stands for `{}`. */
   | { readonly kind: 'json'; readonly schema: z.ZodType; readonly optional: boolean }

@@ -68,10 +68,10 @@ const instant = z.string().meta({ format: 'date-time' })
 const count = z.number().int().min(0)
 
 /** An instant as it comes in: RFC 3339, with its offset. */
-export const when = z.iso.datetime({ offset: true })
+const when = z.iso.datetime({ offset: true })
 
 /** A document's name as it comes in; 255 is what file systems hold. */
-export const documentName = line(255)
+const documentName = line(255)
 const documentType = line(100)
 const tag = line(100)
 const tags = z.array(tag).max(50)
@@ -143,7 +143,7 @@ export const recoveryKit = mirrors<RecoveryKit>()(
     .meta({ id: 'RecoveryKit', description: 'Shown once. Opens the locker and every document.' })
 )
 
-export const secret = z
+const secret = z
   .discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('passphrase'), passphrase }),
     z.strictObject({ kind: z.literal('words'), words: z.array(z.string().max(20)).max(24) }),
@@ -336,7 +336,7 @@ export const grantFacts = mirrors<GrantFacts>()(
     .meta({ id: 'GrantFacts' })
 )
 
-export const linkFacts = mirrors<LinkFacts>()(
+const linkFacts = mirrors<LinkFacts>()(
   z
     .object({
       id: z.string(),

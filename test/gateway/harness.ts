@@ -11,6 +11,7 @@ import {
   request as httpRequest,
   type IncomingHttpHeaders,
   type IncomingMessage,
+  type RequestListener,
   type Server
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -58,9 +59,7 @@ export class TestGateway implements AsyncDisposable {
   readonly agent: FakeAgent
   readonly gateway: Gateway
   readonly logged: Logged[] = []
-  readonly #servers: Server[] = []
-  #privatePort = 0
-  #publicPort = 0
+  readonly #served: Served[] = []
 
   private constructor(agent: FakeAgent, clock: FakeClock, options: GatewayOptions) {
     this.agent = agent
@@ -83,33 +82,33 @@ export class TestGateway implements AsyncDisposable {
     const clock = new FakeClock()
     const agent = await FakeAgent.inState(clock, options.state ?? 'open')
     const test = new TestGateway(agent, clock, options)
-    test.#privatePort = await test.#listen(test.gateway.private)
-    test.#publicPort = await test.#listen(test.gateway.public)
+    for (const listener of [test.gateway.private, test.gateway.public])
+      test.#served.push(await Served.open(listener))
     return test
   }
 
   get privatePort(): number {
-    return this.#privatePort
+    return this.#served[0]?.port ?? 0
   }
 
   get publicPort(): number {
-    return this.#publicPort
+    return this.#served[1]?.port ?? 0
   }
 
   /** A request to the private listener with nothing added but what HTTP needs. */
   bare(path: string, sent: Sent = {}): Promise<Answer> {
-    return send(this.#privatePort, path, sent)
+    return send(this.privatePort, path, sent)
   }
 
   /** A request to the private listener with the run token. */
   call(path: string, sent: Sent = {}): Promise<Answer> {
     const headers = { authorization: `Bearer ${RUN_TOKEN}`, ...sent.headers }
-    return send(this.#privatePort, path, { ...sent, headers })
+    return send(this.privatePort, path, { ...sent, headers })
   }
 
   /** A request to the public listener. */
   stranger(path: string, sent: Sent = {}): Promise<Answer> {
-    return send(this.#publicPort, path, sent)
+    return send(this.publicPort, path, sent)
   }
 
   /** Starts a session; the `Cookie` header of it. */
@@ -129,26 +128,15 @@ export class TestGateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.gateway.close()
-    for (const server of this.#servers) {
-      server.closeAllConnections()
-      server.close()
-    }
-  }
-
-  async #listen(listener: Gateway['private']): Promise<number> {
-    const server = createServer(listener)
-    this.#servers.push(server)
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return (server.address() as AddressInfo).port
+    for (const served of this.#served) await served[Symbol.asyncDispose]()
   }
 
   #facts(options: GatewayOptions): NodeFacts {
     return {
       ...nodeFacts('', null),
       addresses: () => ({
-        private: options.privateUrl ?? `http://localhost:${this.#privatePort}`,
-        public: `http://localhost:${this.#publicPort}`,
+        private: options.privateUrl ?? `http://localhost:${this.privatePort}`,
+        public: `http://localhost:${this.publicPort}`,
         p2p: []
       })
     }
@@ -178,8 +166,35 @@ const nothing = (): void => undefined
 /** A log nobody reads. */
 export const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
+/** A request listener on a free port of loopback. */
+export class Served implements AsyncDisposable {
+  readonly #server: Server
+  readonly port: number
+
+  private constructor(server: Server) {
+    this.#server = server
+    this.port = (server.address() as AddressInfo).port
+  }
+
+  static async open(listener: RequestListener): Promise<Served> {
+    const server = createServer(listener)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new Served(server)
+  }
+
+  send(path: string, sent: Sent = {}): Promise<Answer> {
+    return send(this.port, path, sent)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+  }
+}
+
 /** Sends one request on a connection of its own. */
-export async function send(port: number, path: string, sent: Sent): Promise<Answer> {
+async function send(port: number, path: string, sent: Sent): Promise<Answer> {
   const body = sent.json === undefined ? sent.body : JSON.stringify(sent.json)
   const type = sent.json === undefined ? {} : { 'content-type': 'application/json' }
   const outgoing = httpRequest({

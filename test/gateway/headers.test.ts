@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { attachment, fileName, safeMediaType } from '../../gateway/headers.ts'
+import { TestGateway } from './harness.ts'
 
 /** Names that are something else somewhere: a path, a device, a header, markup, a trick of the eye. */
 const NAMES: readonly string[] = [
@@ -96,6 +97,20 @@ describe('gateway: content headers', () => {
       )
       expect(read(header)).to.equal(fileName(name))
     })
+
+  it('sends what another agent calls its document as one header, whatever that is', async () => {
+    await using test = await TestGateway.open()
+    test.agent.addContact('did:example:bob', 'Bob')
+    for (const name of NAMES) {
+      const content = new Uint8Array(3)
+      const { id } = test.agent.sharing.receive({ from: 'Bob', name, content })
+      await test.agent.sharing.accept(id)
+      const { status, headers } = await test.call(`/api/v1/inbox/${id}/content`)
+      expect(status).to.equal(200)
+      expect(headers['content-disposition']).to.equal(attachment(name))
+      expect(headers).to.not.have.property('set-cookie')
+    }
+  })
 
   it('makes a file name that is no path, device or hidden file of any text', () => {
     fc.assert(

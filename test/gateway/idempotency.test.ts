@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { once } from 'node:events'
 import { expect } from 'chai'
 import {
+  ANSWER_BYTES_MAX,
   Idempotency,
   KEPT_MS,
   KEPT_SECRET_MS,
@@ -133,5 +134,20 @@ describe('gateway: idempotency', () => {
     expect(done(known, keyed({ key: 'a' }))).to.equal(true)
     expect(() => known.begin(keyed({ key: 'running' }))).to.throw('still running')
     expect(running).to.have.property('turn')
+  })
+
+  it('keeps so many bytes of answers and no more', () => {
+    const known = new Idempotency({ clock: new FakeClock() })
+    const finish = (key: string, sizeBytes: number): void => {
+      const begun = known.begin(keyed({ key }))
+      if ('turn' in begun) begun.turn.finish({ ...ANSWER, body: 'x'.repeat(sizeBytes) })
+    }
+    finish('a', 1)
+    finish('b', ANSWER_BYTES_MAX - 1)
+    expect(done(known, keyed({ key: 'a' }))).to.equal(false)
+    finish('c', 1)
+    expect(done(known, keyed({ key: 'c' }))).to.equal(false)
+    expect(done(known, keyed({ key: 'b' }))).to.equal(false)
+    expect(done(known, keyed({ key: 'a' }))).to.equal(true)
   })
 })
