@@ -72,14 +72,15 @@ export class Lockers {
 /** One party: a home, a place on the network, and the locker while it is open. */
 export class Party {
   readonly name: string
-  readonly node: LocalNode
+  /** Its place on the network; another one after {@link moveTo}. */
+  node: LocalNode
   readonly db = new FaultyLevel()
   readonly blocks = new FaultyBlocks()
   readonly files = new MemoryFiles()
   readonly logger = new RecordingLogger()
   /** Changes the locker told its listeners of, as `<kind> <id>`. */
   readonly changes: string[] = []
-  readonly #rootKey = secureRandom(32)
+  readonly rootKey: Uint8Array = secureRandom(32)
   readonly #world: Lockers
   #locker: OpenLocker | undefined
 
@@ -113,7 +114,7 @@ export class Party {
         logger,
         baseUrl: () => `https://${this.name.toLowerCase()}.example`
       },
-      Uint8Array.from(this.#rootKey),
+      Uint8Array.from(this.rootKey),
       (kind, id) => this.changes.push(`${kind} ${id}`)
     )
     this.#locker = locker
@@ -131,6 +132,14 @@ export class Party {
     this.node.receiver = undefined
     await this.#locker?.close()
     this.#locker = undefined
+  }
+
+  /** Opens the home on another machine, as a restored backup is: the same locker, another PeerId. */
+  async moveTo(machine: string): Promise<void> {
+    await this.close()
+    this.node = this.#world.network.join(machine)
+    this.node.blocks = this.blocks
+    await this.open()
   }
 
   inbox(): readonly InboxItem[] {
