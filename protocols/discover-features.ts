@@ -4,8 +4,27 @@
  * @module
  */
 import { z } from 'zod'
+import type { Protocol } from './exchange.ts'
 
 export const DISCOVER_FEATURES = 'https://didcomm.org/discover-features/2.0'
+
+export type DiscoveryRole = 'requester' | 'responder'
+export type DiscoveryState = 'start' | 'asked' | 'disclosed'
+export type DiscoveryMessage = 'queries' | 'disclose'
+
+/** A disclosure may come unasked. The page discover-features.md has the same table. */
+// oxfmt-ignore
+export const discoverFeatures: Protocol<DiscoveryRole, DiscoveryState, DiscoveryMessage> = {
+  piuri: DISCOVER_FEATURES,
+  rules: [
+    ['requester', 'start', 'send',    'queries',  'asked'],
+    ['responder', 'start', 'receive', 'queries',  'asked'],
+    ['responder', 'asked', 'send',    'disclose', 'disclosed'],
+    ['requester', 'asked', 'receive', 'disclose', 'disclosed'],
+    ['responder', 'start', 'send',    'disclose', 'disclosed'],
+    ['requester', 'start', 'receive', 'disclose', 'disclosed']
+  ]
+}
 
 /** Queries answered of one message. */
 export const QUERIES_MAX = 16

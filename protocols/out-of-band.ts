@@ -11,6 +11,7 @@ import { base64urlnopad } from '@scure/base'
 import { z } from 'zod'
 import { did } from './did/document.ts'
 import { ProtocolError } from './errors.ts'
+import type { Protocol } from './exchange.ts'
 import { parseJsonBounded } from './message.ts'
 
 export const OUT_OF_BAND = 'https://didcomm.org/out-of-band/2.0'
@@ -20,6 +21,23 @@ export const INVITATION_URL_CHARS_MAX = 16_384
 
 /** Goal of every invitation this project makes: to become contacts, nothing is asked or given yet. */
 export const GOAL_CONNECT = 'elocker.connect'
+
+export type InvitationRole = 'sender' | 'receiver'
+export type InvitationState = 'start' | 'invited' | 'answered'
+/** `response`: the first message of any protocol whose `pthid` is the invitation's id. */
+export type InvitationMessage = 'invitation' | 'response'
+
+/** An invitation is good for one answer. The page out-of-band.md has the same table. */
+// oxfmt-ignore
+export const outOfBand: Protocol<InvitationRole, InvitationState, InvitationMessage> = {
+  piuri: OUT_OF_BAND,
+  rules: [
+    ['sender',   'start',   'send',    'invitation', 'invited'],
+    ['receiver', 'start',   'receive', 'invitation', 'invited'],
+    ['receiver', 'invited', 'send',    'response',   'answered'],
+    ['sender',   'invited', 'receive', 'response',   'answered']
+  ]
+}
 
 const seconds = z.int().min(0).max(253_402_300_799)
 
