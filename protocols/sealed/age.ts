@@ -16,7 +16,7 @@ import {
   parseHeader,
   type Stanza
 } from './header.ts'
-import { native, sealInto } from './native.ts'
+import { bytesOf, native, sealInto, sealParts } from './native.ts'
 import { paddingAfter } from './padding.ts'
 import { unwrapFileKey, type Identity, type Recipient } from './recipients.ts'
 import {
@@ -35,8 +35,11 @@ import type { Random } from './primitives.ts'
 /** Any sealed file can be opened by this many of its first bytes: header and payload nonce. */
 export const PREFIX_BYTES_MAX = HEADER_BYTES_MAX + PAYLOAD_NONCE_BYTES
 
-/** Chunks handed out together: 1 MiB, so that a yield costs little beside the sealing. */
-const CHUNKS_PER_YIELD = 16
+/**
+ * Bytes of every piece that {@link sealStream} yields but the last: the leaves of a sealed document, so
+ * that who cuts it into blocks need not copy it once more.
+ */
+const PIECE_BYTES = 1_048_576
 
 export interface OpenedHeader {
   readonly fileKey: Uint8Array<ArrayBuffer>
@@ -122,8 +125,8 @@ export async function openHeader(bytes: Uint8Array, opener: Opener): Promise<Ope
 }
 
 /**
- * Seals a stream as a padded age file, in pieces of about 1 MiB that the receiver owns. Holds one
- * piece and one chunk. The pieces of `source` are read before the next is asked for, and never kept.
+ * Seals a stream as a padded age file, in pieces of 1 MiB, the last one shorter, that the receiver owns.
+ * Holds two pieces and one chunk. The pieces of `source` are read before the next is asked for, and never kept.
  */
 export async function* sealStream(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -131,16 +134,19 @@ export async function* sealStream(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { prefix, key, fileKey } = await sealPrefix(options)
   options.onHeader?.({ fileKey, payloadOffset: prefix.length })
-  yield prefix
   const sealer = new ChunkSealer(key)
+  const pieces = new Pieces()
+  yield* pieces.take([prefix])
   let sizeBytes = 0
   for await (const piece of source) {
     sizeBytes += piece.length
-    yield* sealer.take(piece)
+    for (const sealed of sealer.take(piece)) yield* pieces.take(sealed)
   }
   // Padding is never empty, so no chunk of content is the last one.
-  for (const piece of paddingAfter(sizeBytes)) yield* sealer.take(piece)
-  yield sealer.end()
+  for (const piece of paddingAfter(sizeBytes))
+    for (const sealed of sealer.take(piece)) yield* pieces.take(sealed)
+  yield* pieces.take(sealer.end())
+  yield* pieces.end()
   const paddedBytes = sealer.plainBytes
   options.onEnd?.({
     sizeBytes,
@@ -179,6 +185,9 @@ function openChunks(sealed: Uint8Array, key: Uint8Array): Uint8Array<ArrayBuffer
   return plaintext
 }
 
+/** A sealed chunk as it comes from the cipher: ciphertext and tag. */
+type SealedParts = readonly Uint8Array[]
+
 /** Cuts a plaintext that comes in pieces of any size into chunks and seals them. */
 class ChunkSealer {
   plainBytes = 0
@@ -187,26 +196,23 @@ class ChunkSealer {
   readonly #held = new Uint8Array(CHUNK_BYTES)
   #heldBytes = 0
   #index = 0
-  /** One chunk at first: most documents are small, and a megabyte for each would keep the collector busy. */
-  #sealed: Uint8Array<ArrayBuffer> = new Uint8Array(SEALED_CHUNK_BYTES)
-  #sealedBytes = 0
 
   constructor(key: Uint8Array) {
     this.#key = key
   }
 
-  *take(piece: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
+  *take(piece: Uint8Array): Generator<SealedParts> {
     this.plainBytes += piece.length
     let rest = piece
     while (rest.length > 0) {
       if (this.#heldBytes === CHUNK_BYTES) {
         // A byte follows, so the chunk held is not the last.
         this.#heldBytes = 0
-        yield* this.#seal(this.#held)
+        yield this.#seal(this.#held, false)
       }
       if (this.#heldBytes === 0 && rest.length > CHUNK_BYTES) {
         // A whole chunk and more lie in the piece: sealed from there, without a copy.
-        yield* this.#seal(rest.subarray(0, CHUNK_BYTES))
+        yield this.#seal(rest.subarray(0, CHUNK_BYTES), false)
         rest = rest.subarray(CHUNK_BYTES)
         continue
       }
@@ -217,24 +223,47 @@ class ChunkSealer {
     }
   }
 
-  /** Seals the last chunk and hands out what is left. */
-  end(): Uint8Array<ArrayBuffer> {
-    const last = this.#held.subarray(0, this.#heldBytes)
-    const target = this.#sealed.subarray(this.#sealedBytes)
-    sealInto(this.#key, chunkNonce(this.#index, true), last, target)
-    return this.#sealed.subarray(0, this.#sealedBytes + last.length + TAG_BYTES)
+  /** Seals the last chunk. */
+  end(): SealedParts {
+    return this.#seal(this.#held.subarray(0, this.#heldBytes), true)
   }
 
-  /** Yields when the array is full, so that {@link end} always finds room for one chunk more. */
-  *#seal(plaintext: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
-    const target = this.#sealed.subarray(this.#sealedBytes)
-    sealInto(this.#key, chunkNonce(this.#index, false), plaintext, target)
-    this.#index += 1
-    this.#sealedBytes += SEALED_CHUNK_BYTES
-    if (this.#sealedBytes < this.#sealed.length) return
-    const full = this.#sealed
-    this.#sealed = new Uint8Array(CHUNKS_PER_YIELD * SEALED_CHUNK_BYTES)
-    this.#sealedBytes = 0
-    yield full
+  #seal(plaintext: Uint8Array, last: boolean): SealedParts {
+    return sealParts(this.#key, chunkNonce(this.#index++, last), plaintext)
+  }
+}
+
+/** Joins what the cipher gives out to pieces of {@link PIECE_BYTES}. */
+class Pieces {
+  #parts: Uint8Array[] = []
+  #bytes = 0
+
+  #cut(sizeBytes: number): Uint8Array<ArrayBuffer> {
+    // Every byte is written below, so it need not be zero first.
+    const piece = bytesOf(Buffer.allocUnsafeSlow(sizeBytes))
+    let filled = 0
+    while (filled < sizeBytes) {
+      const part = this.#parts.shift()
+      if (part === undefined) throw new RangeError('a piece of more bytes than there are')
+      const taken = part.subarray(0, sizeBytes - filled)
+      piece.set(taken, filled)
+      filled += taken.length
+      if (taken.length < part.length) this.#parts.unshift(part.subarray(taken.length))
+    }
+    this.#bytes -= sizeBytes
+    return piece
+  }
+
+  *take(parts: SealedParts): Generator<Uint8Array<ArrayBuffer>> {
+    for (const part of parts) {
+      this.#parts.push(part)
+      this.#bytes += part.length
+      while (this.#bytes >= PIECE_BYTES) yield this.#cut(PIECE_BYTES)
+    }
+  }
+
+  /** The rest, shorter than a piece. */
+  *end(): Generator<Uint8Array<ArrayBuffer>> {
+    if (this.#bytes > 0) yield this.#cut(this.#bytes)
   }
 }

@@ -49,6 +49,18 @@ export function sealInto(
   target.set(cipher.getAuthTag(), plaintext.length)
 }
 
+/** Seals without joining ciphertext and tag, for who puts many chunks together. */
+export function sealParts(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array
+): readonly [ciphertext: Uint8Array, tag: Uint8Array] {
+  const cipher = createCipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES })
+  const ciphertext = cipher.update(plaintext)
+  cipher.final()
+  return [ciphertext, cipher.getAuthTag()]
+}
+
 /** The same memory as a plain array: Buffer's `slice` shares memory where Uint8Array's copies, so Buffers stay in here. */
 export function bytesOf(buffer: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
