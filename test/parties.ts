@@ -47,14 +47,14 @@ export class Party implements AsyncDisposable {
   readonly vaultFiles = new MemoryFiles()
   readonly spoolFiles = new MemoryFiles()
   readonly logger = new RecordingLogger()
-  readonly #options: PartyOptions
+  readonly options: PartyOptions
   #agent: Agent | undefined
   #starts = 0
 
   constructor(world: World, name: string, options: PartyOptions) {
     this.world = world
     this.name = name
-    this.#options = options
+    this.options = options
     this.node = world.network.join(name, options)
   }
 
@@ -79,7 +79,7 @@ export class Party implements AsyncDisposable {
       random: seededRandom(`${this.world.seed}/${this.name}/${this.#starts}`),
       logger: this.logger,
       baseUrl: () => this.node.publicUrl ?? 'http://localhost:4280',
-      limits: { scryptWorkFactor: 10, ...this.#options.limits }
+      limits: { scryptWorkFactor: 10, ...this.options.limits }
     })
     this.node.receiver = this.#agent
     this.node.blocks = this.blocks
@@ -135,10 +135,16 @@ export class World implements AsyncDisposable {
 
   /** A running agent with an open locker of that name. */
   async party(name: string, options: PartyOptions = {}): Promise<Party> {
+    const party = await this.empty(name, options)
+    await party.create()
+    return party
+  }
+
+  /** A running agent on an empty home: its vault is `new`. */
+  async empty(name: string, options: PartyOptions = {}): Promise<Party> {
     const party = new Party(this, name, options)
     this.#parties.push(party)
     await party.start()
-    await party.create()
     return party
   }
 
@@ -164,6 +170,8 @@ export class World implements AsyncDisposable {
 }
 
 function isSending(party: Party): boolean {
+  // Looking into the outbox is a use of the agent: it would keep it from being idle.
+  if (party.options.limits?.idleMs !== undefined) return false
   try {
     return party.agent.outbox().some(({ state }) => state === 'sending')
   } catch {
