@@ -88,7 +88,7 @@ export interface Links {
 }
 
 /** Inclusive byte offsets of the sealed file. */
-export interface ByteRangeOfSealed {
+interface ByteRangeOfSealed {
   readonly start: number
   readonly end: number
 }
@@ -100,17 +100,17 @@ export const LINK_LIFETIME_DEFAULT_MS = 24 * 3_600_000
 /** Most uses of a link. */
 export const LINK_USES_MAX = 1000
 /** Live links of one locker: what a page can list and a sweep can walk. */
-export const LINKS_LIVE_MAX = 10_000
+const LINKS_LIVE_MAX = 10_000
 /** Links remembered, live and ended: beyond it the oldest ended ones are forgotten and become `link-unknown`. */
-export const LINKS_KEPT_MAX = 20_000
+const LINKS_KEPT_MAX = 20_000
 /** Wrong proofs that stop a link: someone has the address and is guessing the passphrase. */
 export const WRONG_PROOFS_MAX = 20
 /** Life of a ticket, milliseconds. */
 export const TICKET_LIFETIME_MS = 10 * 60_000
 /** Tickets held in memory; beyond it the oldest one ends. */
-export const TICKETS_MAX = 10_000
+const TICKETS_MAX = 10_000
 /** Shortest passphrase. The secret in the URL carries the strength; the passphrase is a second thing to know. */
-export const LINK_PASSPHRASE_CHARACTERS_MIN = 4
+const LINK_PASSPHRASE_CHARACTERS_MIN = 4
 /** Longest purpose, UTF-16 code units. */
 const PURPOSE_CHARACTERS_MAX = 500
 /** Longest name of a document in a link, UTF-16 code units; a longer one is cut. */
@@ -156,6 +156,8 @@ export interface LinksComponents {
   readonly ownerName: () => string
   /** Called after a link changed, with its id. */
   readonly changed: (id: string) => void
+  /** Bounds that tests set lower; default 10,000 live links, 20,000 remembered, 10,000 tickets. */
+  readonly limits?: { readonly live?: number; readonly kept?: number; readonly tickets?: number }
 }
 
 /** What an opening ended in, decided inside the batch; a refusal must not undo the counting of it. */
@@ -406,11 +408,12 @@ class LinkStore implements Links {
 
   /** Refuses a link too many; forgets the oldest ended ones. */
   #makeRoom(batch: Batch): void {
-    if (this.#links.size < LINKS_LIVE_MAX) return
+    const { live = LINKS_LIVE_MAX, kept = LINKS_KEPT_MAX } = this.#components.limits ?? {}
+    if (this.#links.size < live) return
     const ended = [...this.#links.entries()].filter(([, each]) => this.#stateOf(each) !== 'live')
-    if (this.#links.size - ended.length >= LINKS_LIVE_MAX)
-      throw new LockerError('request-invalid', `there are ${LINKS_LIVE_MAX} live links already`)
-    const tooMany = this.#links.size + 1 - LINKS_KEPT_MAX
+    if (this.#links.size - ended.length >= live)
+      throw new LockerError('request-invalid', `there are ${live} live links already`)
+    const tooMany = this.#links.size + 1 - kept
     if (tooMany <= 0) return
     const oldest = ended.toSorted(([, one], [, other]) =>
       one.createdAt.localeCompare(other.createdAt)
@@ -419,10 +422,11 @@ class LinkStore implements Links {
   }
 
   #keepTicket(ticket: string, facts: Ticket): void {
-    const now = this.#components.clock.now().getTime()
+    const { clock, limits } = this.#components
+    const now = clock.now().getTime()
     for (const [old, { expiresAtMs }] of this.#tickets) {
       // All live equally long, so the first one that is still live ends the walk.
-      if (expiresAtMs > now && this.#tickets.size < TICKETS_MAX) break
+      if (expiresAtMs > now && this.#tickets.size < (limits?.tickets ?? TICKETS_MAX)) break
       this.#tickets.delete(old)
     }
     this.#tickets.set(ticket, facts)

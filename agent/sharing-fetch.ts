@@ -24,7 +24,7 @@ import { openSealed } from './sealed-reader.ts'
 import type { GrantThread, Threads } from './sharing-threads.ts'
 
 /** Longest wait for the owner's agent to answer an opening, milliseconds: dialling, relays and its disk included. */
-export const OPEN_TIMEOUT_MS = 30_000
+const OPEN_TIMEOUT_MS = 30_000
 /** A view that nobody reads gives its session back after this many milliseconds. */
 export const VIEW_IDLE_MS = 60_000
 /** An accept may still be on its way when the first fetch arrives: tries, and the pause between them. */

@@ -31,7 +31,7 @@ import type { Batch, Collection, Records } from './records.ts'
 export type Permission = 'read' | 'copy'
 
 /** States of the share protocol (protocols/sharing.ts), and `expired`, which the clock decides. */
-export type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
+type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
 
 export interface GrantFacts {
   /** The thread's id; the same on both sides. */

@@ -33,7 +33,7 @@ import {
   type Threads
 } from './sharing-threads.ts'
 
-export type { GrantFacts, GrantState, Permission, RequestFacts } from './sharing-threads.ts'
+export type { GrantFacts, RequestFacts } from './sharing-threads.ts'
 
 export interface Sharing {
   grants(options?: { direction?: 'given' | 'received' }): readonly GrantFacts[]

@@ -19,7 +19,7 @@ import { LockerError } from './errors.ts'
 import type { Collection, Records } from './records.ts'
 
 /** What a token may be allowed; `admin` implies the others. */
-export const TOKEN_SCOPES = [
+const TOKEN_SCOPES = [
   'documents:read',
   'documents:write',
   'shares',

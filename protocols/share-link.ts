@@ -57,7 +57,7 @@ const base64url = (sizeBytes: number): z.ZodType<string> =>
   z.string().refine((text) => isCanonical(text, sizeBytes), `not ${sizeBytes} bytes of base64url`)
 
 /** What the page learns when it opens the sealed capability. */
-export const linkCapability = z.object({
+const linkCapability = z.object({
   v: z.literal(1),
   /** 16 bytes, base64url: the age file key (C2SP age.md). */
   fileKey: base64url(16),

@@ -65,8 +65,6 @@ export const SHARING_TEXT_CHARACTERS_MAX = 500
 export const SHARING_NAME_CHARACTERS_MAX = 1000
 /** PeerIds one `accept` may name: the recipient's agents. */
 export const SHARING_PEERS_MAX = 4
-/** The age file key, bytes (C2SP age.md "File key"). */
-export const FILE_KEY_BYTES = 16
 
 /**
  * A thread's id, which is also the grant's: unreserved characters of RFC 3986 without the dot, so that
@@ -78,7 +76,7 @@ const text = z.string().min(1).max(SHARING_TEXT_CHARACTERS_MAX)
 const reason = z.string().max(SHARING_TEXT_CHARACTERS_MAX).optional()
 
 /** CIDv1 of a UnixFS root: dag-pb or a single raw leaf, sha2-256, in its canonical base32 text. */
-export const rootCid = z
+const rootCid = z
   .string()
   .max(128)
   .refine((value) => {
@@ -96,7 +94,7 @@ export const rootCid = z
 const fileKey = z.string().regex(/^[A-Za-z0-9_-]{21}[AQgw]$/)
 
 /** What is shared: the sealed file and what the owner says of it. */
-export const sharedResource = z
+const sharedResource = z
   .object({
     /** Root CID of the sealed age file. */
     root: rootCid,

@@ -14,6 +14,7 @@ import {
   TICKET_LIFETIME_MS,
   WRONG_PROOFS_MAX,
   type Links,
+  type LinksComponents,
   type OpenedLink
 } from '../../agent/links.ts'
 import type { Records } from '../../agent/records.ts'
@@ -40,7 +41,7 @@ describe('agent/links', () => {
   let degree: DocumentFacts
   const changes: string[] = []
 
-  async function open(): Promise<void> {
+  async function open(limits: LinksComponents['limits'] = {}): Promise<void> {
     const { logger, rootKey } = home
     records = await home.open()
     audit = await openAudit({ records, clock })
@@ -62,7 +63,8 @@ describe('agent/links', () => {
       random: secureRandom,
       baseUrl: () => 'https://locker.example',
       ownerName: () => 'Alice',
-      changed: (id) => changes.push(id)
+      changed: (id) => changes.push(id),
+      limits
     })
   }
 
@@ -372,6 +374,40 @@ describe('agent/links', () => {
     })
     expect(made.facts.usesMax).to.equal(LINK_USES_MAX)
     expect(links.list()).to.have.length(1)
+  })
+
+  it('refuses one live link too many, and forgets the oldest ended ones', async () => {
+    await records.close()
+    await open({ live: 3, kept: 5 })
+    const made: string[] = []
+    const create = async (): Promise<void> => {
+      const { facts } = await links.create({ document: degree.id })
+      made.push(facts.id)
+      clock.advance(1000)
+    }
+    for (let count = 0; count < 3; count++) await create()
+    expect((await failure(create())).code).to.equal('request-invalid')
+    for (let count = 3; count < 7; count++) {
+      await links.stop(made[count - 3] ?? '')
+      await create()
+    }
+    const kept = links.list().map(({ id }) => id)
+    expect(kept).to.deep.equal(made.slice(2).toReversed())
+    expect(() => links.describe(made[0] ?? ''))
+      .to.throw(LockerError)
+      .with.property('code', 'link-unknown')
+    expect((await failure(create())).code).to.equal('request-invalid')
+  })
+
+  it('ends the oldest ticket when there are too many', async () => {
+    await records.close()
+    await open({ tickets: 2 })
+    const { facts, url } = await links.create({ document: degree.id, usesMax: 3 })
+    const tickets: string[] = []
+    for (let use = 0; use < 3; use++) tickets.push((await visit(url)).opened.ticket)
+    const [first = '', ...others] = tickets
+    expect((await failure(links.read(facts.id, first))).code).to.equal('link-unknown')
+    for (const ticket of others) await all(await links.read(facts.id, ticket))
   })
 
   it('leaves neither secret nor file key in logs, records or events', async () => {
