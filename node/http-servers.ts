@@ -102,7 +102,11 @@ function createLimitedServer(answer: RequestListener): Server {
     },
     (request, response) => {
       underWay.set(request.socket, { request, response })
-      response.once('close', () => underWay.delete(request.socket))
+      response.once('close', () => {
+        underWay.delete(request.socket)
+        // While closing, a connection that has had its answer is not kept for another request.
+        if (!server.listening) setImmediate(() => server.closeIdleConnections())
+      })
       answer(request, response)
     }
   )
