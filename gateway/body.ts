@@ -59,8 +59,8 @@ export function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * The chunks of a body. Leaving the loop early leaves the connection as it is: the default would destroy
- * the socket, and with it the answer that says why.
+ * The chunks of a body. Leaving the loop early leaves the request as it is: the default would destroy it,
+ * and what is still on its way could not be taken any more ({@link linger}).
  */
 export function chunksOf(request: IncomingMessage): AsyncIterable<Buffer> {
   return request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>

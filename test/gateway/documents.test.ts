@@ -358,13 +358,15 @@ describe('gateway: reading documents', () => {
     await using test = await TestGateway.open()
     const path = await contentOf(test)
     const open = test.agent.documents.open.bind(test.agent.documents)
-    const damage = async (good: number): Promise<unknown> => {
+    const damage = async (good: number, last = Infinity): Promise<unknown> => {
       test.agent.documents.open = async (id, options) => {
         const opened = await open(id, options)
         const content = (async function* () {
           let chunks = 0
           for await (const chunk of opened.content) {
             if (chunks === good) throw new RangeError('a chunk does not open')
+            // An end that comes too soon is damage too.
+            if (chunks === last) return
             chunks += 1
             yield chunk
           }
@@ -376,6 +378,8 @@ describe('gateway: reading documents', () => {
         (error: NodeJS.ErrnoException) => error.code
       )
     }
+    expect(await damage(99, 1)).to.equal('ECONNRESET')
+    expect(test.logged.map(({ fields }) => fields?.['code'])).to.include('integrity-failed')
     expect(await damage(0)).to.deep.equal([500, 'application/problem+json', undefined])
     expect(await damage(2)).to.equal('ECONNRESET')
   })

@@ -206,7 +206,9 @@ async function send(port: number, path: string, sent: Sent): Promise<Answer> {
     headers: {
       host: `localhost:${port}`,
       ...type,
-      ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...(body === undefined || sent.headers?.['transfer-encoding'] !== undefined
+        ? {}
+        : { 'content-length': Buffer.byteLength(body) }),
       ...sent.headers
     }
   })

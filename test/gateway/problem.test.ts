@@ -71,6 +71,13 @@ describe('gateway: problems', () => {
     expect(detail.length).to.be.below(1_100)
   })
 
+  it('holds no markup even where the detail names what was asked for', async () => {
+    await using test = await TestGateway.open()
+    const answer = await test.call(`/api/v1/contacts/${encodeURIComponent('<b>x</b>')}`)
+    expect(answer.body.toString()).to.not.contain('<')
+    expect(answer.json()['detail']).to.equal('no contact <b>x</b>')
+  })
+
   it('points at the fields that do not fit, in words of its own', () => {
     const schema = z.strictObject({ name: z.string().max(3), age: z.number().min(1) })
     const result = schema.safeParse({ name: '<script>', age: '<b>', '<i>': 1 })
