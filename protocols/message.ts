@@ -124,7 +124,7 @@ const messageType = z.string().max(TYPE_CHARS_MAX).regex(MESSAGE_TYPE, 'not a me
  * Schema of a plaintext message. Headers that eLocker does not know are dropped, as the standard asks.
  * `body` may be missing (optional since v2.1) and is then an empty object.
  */
-export const plaintextMessage = z.object({
+const plaintextMessage = z.object({
   typ: z.exactOptional(z.enum(['application/didcomm-plain+json', 'didcomm-plain+json'])),
   id: identifier,
   type: messageType,

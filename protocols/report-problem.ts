@@ -1,5 +1,6 @@
 /**
  * Report Problem 2.0: why a message or a thread could not go on (DIDComm Messaging v2.1 "Problem Reports").
+ * The codes this project sends stand in report-problem.md and in the pages of single protocols.
  *
  * @module
  */
@@ -20,16 +21,6 @@ export const problemReport = z.object({
   /** Where a person finds help: shown as text, never opened. */
   escalate_to: z.exactOptional(z.string().max(2048))
 })
-
-/** What this project reports, beside the codes of single protocols. */
-export type ProblemCode =
-  | 'e.p.msg.unsupported' // no protocol here for this type
-  | 'e.p.msg.invalid' // the body breaks the protocol's schema
-  | 'e.p.msg.unexpected' // the thread's state does not allow it
-  | 'e.p.req.time' // expired, from the future, or without the expiry its protocol asks for
-  | 'e.p.me.res.storage' // a limit of this agent
-  | 'e.p.req.invitation-used'
-  | 'e.p.req.invitation-expired'
 
 /**
  * The comment for a person: `{1}` and so on are replaced by the arguments (`?` for a missing or null one,

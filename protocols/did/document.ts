@@ -2,7 +2,7 @@
  * DID documents: what of DID Core 1.0 eLocker reads, and the two questions asked of a document: which
  * keys for this purpose, and where is the party reached.
  *
- * A document comes from outside, so nothing is read from one that has not passed {@link didDocument}.
+ * A document comes from outside, so nothing is read from one that has not passed {@link parseDidDocument}.
  * Parts that eLocker does not use are dropped by the schema; a service that cannot be used is skipped,
  * not an error, because other software puts services of its own there.
  *
@@ -93,7 +93,7 @@ const service = z.object({
 })
 
 /** Schema of a DID document as far as eLocker reads it; everything else in it is dropped. */
-export const didDocument = z.object({
+const didDocument = z.object({
   '@context': z.exactOptional(z.unknown()),
   id: did,
   alsoKnownAs: z.exactOptional(z.array(z.string().max(DID_CHARS_MAX)).max(16)),
@@ -108,8 +108,7 @@ export const didDocument = z.object({
 
 /** Never changed after it was read: {@link keysOf} remembers what it found in it. */
 export type DidDocument = Readonly<z.infer<typeof didDocument>>
-export type VerificationMethod = z.infer<typeof verificationMethod>
-export type Service = z.infer<typeof service>
+type VerificationMethod = z.infer<typeof verificationMethod>
 
 /** Whether the text is a DID of at most {@link DID_CHARS_MAX} characters, without path, query or fragment. */
 export function isDid(text: string): boolean {

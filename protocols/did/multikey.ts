@@ -14,7 +14,7 @@ import { base58, base64urlnopad } from '@scure/base'
 import { ProtocolError } from '../errors.ts'
 
 export type OkpCurve = 'Ed25519' | 'X25519'
-export type EcCurve = 'P-256' | 'P-384' | 'P-521' | 'secp256k1'
+type EcCurve = 'P-256' | 'P-384' | 'P-521' | 'secp256k1'
 export type Curve = OkpCurve | EcCurve
 
 /** A public key as JWK, coordinates as canonical base64url of full length. */

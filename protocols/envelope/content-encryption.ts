@@ -19,7 +19,7 @@ import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 /** Content encryption algorithms of DIDComm v2.1; authcrypt allows only the first. */
 export type ContentEncryption = 'A256CBC-HS512' | 'A256GCM' | 'XC20P'
 
-export interface Sealed {
+interface Sealed {
   readonly ciphertext: Uint8Array
   readonly tag: Uint8Array
 }

@@ -43,7 +43,7 @@ import {
   type SecretKeyRef
 } from './keys.ts'
 
-export type KeyWrap = 'ECDH-1PU+A256KW' | 'ECDH-ES+A256KW'
+type KeyWrap = 'ECDH-1PU+A256KW' | 'ECDH-ES+A256KW'
 export type AgreementCurve = 'X25519' | 'P-256' | 'P-384' | 'P-521'
 
 /** Curves for key agreement, DIDComm v2.1 "Curves and Content Encryption Algorithms". */

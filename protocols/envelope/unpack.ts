@@ -20,7 +20,7 @@ import { verifyJws } from './jws.ts'
 export const LAYERS_MAX = 3
 
 /** What is proven about an unpacked message. */
-export interface EnvelopeFacts {
+interface EnvelopeFacts {
   /** The sender is proven, by authcrypt or by a signature: `message.from` may be believed. */
   readonly authenticated: boolean
   /** The proof is a signature, so it convinces third parties too. */

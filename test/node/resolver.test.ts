@@ -1,7 +1,15 @@
 import { expect } from 'chai'
 import { LockerError } from '../../agent/errors.ts'
-import { createResolver, FAILED_MS, FETCHED_MAX, FETCHED_MS } from '../../node/resolver.ts'
+import {
+  COMPUTED_MAX,
+  createResolver,
+  FAILED_MS,
+  FETCHED_MAX,
+  FETCHED_MS
+} from '../../node/resolver.ts'
 import { keysOf } from '../../protocols/did/document.ts'
+import { didKeyOf } from '../../protocols/did/key.ts'
+import { publicJwk } from '../../protocols/did/multikey.ts'
 import { createDidPeer4 } from '../../protocols/did/peer.ts'
 import { FakeClock } from '../clock.ts'
 import { newParty } from '../protocols/envelope/parties.ts'
@@ -29,6 +37,12 @@ async function unresolvable(work: Promise<unknown>): Promise<LockerError> {
   if (!(error instanceof LockerError)) throw error
   expect(error.code).to.equal('did-unresolvable')
   return error
+}
+
+function numberedKey(index: number): string {
+  const bytes = Buffer.alloc(32, 9)
+  bytes.writeUInt32BE(index, 0)
+  return didKeyOf(publicJwk('X25519', bytes))
 }
 
 describe('the resolver', () => {
@@ -93,6 +107,16 @@ describe('the resolver', () => {
     expect(urls).to.have.length(FETCHED_MAX + 1)
     await resolve('did:web:h0.example')
     expect(urls).to.have.length(FETCHED_MAX + 2)
+  })
+
+  it('keeps as many computed documents as it says', async () => {
+    const { resolve } = stage(documentOf)
+    const first = await resolve(numberedKey(0))
+    for (let index = 1; index < COMPUTED_MAX; index++) await resolve(numberedKey(index))
+    expect(await resolve(numberedKey(0))).to.equal(first)
+    for (let index = 0; index < COMPUTED_MAX; index++)
+      await resolve(numberedKey(COMPUTED_MAX + index))
+    expect(await resolve(numberedKey(0))).to.not.equal(first)
   })
 
   // oxfmt-ignore
