@@ -92,7 +92,10 @@ export const locker = {
 }
 
 export const documents = {
-  list: (options: { q?: string; trashed?: boolean } = {}, signal?: AbortSignal) =>
+  list: (
+    options: { q?: string; trashed?: boolean } = {},
+    signal?: AbortSignal
+  ): Promise<readonly DocumentFacts[]> =>
     everything<DocumentFacts>(
       '/documents',
       { q: options.q === '' ? undefined : options.q, trashed: options.trashed ? 1 : undefined },
@@ -114,14 +117,18 @@ export const documents = {
   /** Where the bytes are; for `href` and for {@link bytes}. */
   contentUrl: (id: string, version?: number): string =>
     `${BASE}${documentPath(id)}/content${version === undefined ? '' : `?version=${version}`}`,
-  add: (file: File, onProgress: (progress: UploadProgress) => void, signal: AbortSignal) =>
+  add: (
+    file: File,
+    onProgress: (progress: UploadProgress) => void,
+    signal: AbortSignal
+  ): Promise<DocumentFacts> =>
     upload(`/documents?name=${encodeURIComponent(file.name)}`, file, onProgress, signal),
   addVersion: (
     id: string,
     file: File,
     onProgress: (progress: UploadProgress) => void,
     signal: AbortSignal
-  ) => upload(`${documentPath(id)}/versions`, file, onProgress, signal)
+  ): Promise<DocumentFacts> => upload(`${documentPath(id)}/versions`, file, onProgress, signal)
 }
 
 export const shares = {
@@ -151,7 +158,8 @@ export const shares = {
 }
 
 export const inbox = {
-  list: (signal?: AbortSignal) => everything<InboxItem>('/inbox', {}, signal),
+  list: (signal?: AbortSignal): Promise<readonly InboxItem[]> =>
+    everything<InboxItem>('/inbox', {}, signal),
   accept: (id: string): Promise<GrantFacts> =>
     call(`/inbox/${encodeURIComponent(id)}/accept`, { method: 'POST' }),
   decline: (id: string, reason?: string): Promise<unknown> =>
@@ -168,13 +176,15 @@ export const inbox = {
 }
 
 export const requests = {
-  list: (signal?: AbortSignal) => everything<RequestFacts>('/requests', {}, signal),
+  list: (signal?: AbortSignal): Promise<readonly RequestFacts[]> =>
+    everything<RequestFacts>('/requests', {}, signal),
   create: (options: { from: string; wanted: string; purpose: string }): Promise<RequestFacts> =>
     call('/requests', { method: 'POST', json: options })
 }
 
 export const contacts = {
-  list: (signal?: AbortSignal) => everything<ContactFacts>('/contacts', {}, signal),
+  list: (signal?: AbortSignal): Promise<readonly ContactFacts[]> =>
+    everything<ContactFacts>('/contacts', {}, signal),
   get: (did: string, signal?: AbortSignal): Promise<ContactFacts> =>
     call(`/contacts/${encodeURIComponent(did)}`, { signal }),
   rename: (did: string, name: string): Promise<ContactFacts> =>
@@ -183,7 +193,8 @@ export const contacts = {
     call(`/contacts/${encodeURIComponent(did)}`, { method: 'DELETE' }),
   ping: (did: string): Promise<{ milliseconds: number }> =>
     call(`/contacts/${encodeURIComponent(did)}/ping`, { method: 'POST' }),
-  invitations: (signal?: AbortSignal) => everything<InvitationFacts>('/invitations', {}, signal),
+  invitations: (signal?: AbortSignal): Promise<readonly InvitationFacts[]> =>
+    everything<InvitationFacts>('/invitations', {}, signal),
   invite: (name?: string): Promise<InvitationFacts> =>
     call('/invitations', {
       method: 'POST',
@@ -210,18 +221,21 @@ export const activity = {
 }
 
 export const outbox = {
-  list: (signal?: AbortSignal) => everything<OutboxItem>('/outbox', {}, signal),
+  list: (signal?: AbortSignal): Promise<readonly OutboxItem[]> =>
+    everything<OutboxItem>('/outbox', {}, signal),
   retry: (id: string): Promise<void> =>
     call(`/outbox/${encodeURIComponent(id)}/retry`, { method: 'POST' })
 }
 
 export const network = {
-  peers: (signal?: AbortSignal) => everything<PeerFacts>('/node/peers', {}, signal),
+  peers: (signal?: AbortSignal): Promise<readonly PeerFacts[]> =>
+    everything<PeerFacts>('/node/peers', {}, signal),
   storage: (signal?: AbortSignal): Promise<StorageFacts> => call('/node/storage', { signal })
 }
 
 export const tokens = {
-  list: (signal?: AbortSignal) => everything<TokenFacts>('/tokens', {}, signal),
+  list: (signal?: AbortSignal): Promise<readonly TokenFacts[]> =>
+    everything<TokenFacts>('/tokens', {}, signal),
   create: (options: {
     name: string
     scopes: readonly string[]
@@ -235,7 +249,11 @@ export const backups = {
   /** The whole locker as one CAR. The browser keeps a large blob on disk, not in memory. */
   download: async (signal?: AbortSignal): Promise<Blob> =>
     (await answer('/backups', { method: 'POST', signal })).blob(),
-  restore: (file: File, onProgress: (progress: UploadProgress) => void, signal: AbortSignal) =>
+  restore: (
+    file: File,
+    onProgress: (progress: UploadProgress) => void,
+    signal: AbortSignal
+  ): Promise<{ documents: number; blocks: number; bytes: number }> =>
     upload<{ documents: number; blocks: number; bytes: number }>(
       '/backups/restore',
       file,
@@ -270,8 +288,10 @@ export async function bytes(
 async function call<T>(path: string, options: Call = {}): Promise<T> {
   const response = await answer(path, options)
   const text = await response.text()
-  // A 204 has no body; the callers that get one are typed void.
-  return (text === '' ? undefined : JSON.parse(text)) as T
+  // A 204 has no body; the callers that get one are typed void. What comes is not validated again: it is of
+  // the server this code came from (gateway/schemas.ts), and test/web/wire.test.ts holds the types.
+  const value: T = text === '' ? undefined : JSON.parse(text)
+  return value
 }
 
 async function answer(path: string, options: Call): Promise<Response> {
@@ -335,7 +355,8 @@ function upload<T = DocumentFacts>(
     )
     request.addEventListener('load', () => {
       if (request.status >= 200 && request.status < 300) {
-        resolve(JSON.parse(request.responseText) as T)
+        const value: T = JSON.parse(request.responseText)
+        resolve(value)
         return
       }
       const type = request.getResponseHeader('content-type')

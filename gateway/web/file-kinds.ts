@@ -67,5 +67,5 @@ export function saveNameOf(name: string): string {
     .replace(/[\\/:*?"<>|]/g, '-')
     .replace(/^\.+/, '')
     .trim()
-  return [...plain].slice(0, 120).join('') || 'document'
+  return Array.from(plain).slice(0, 120).join('') || 'document'
 }

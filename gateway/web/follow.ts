@@ -41,10 +41,6 @@ export function follow(types: readonly AgentEvent['type'][], listener: Listener)
 
 function connect(): EventSource {
   const source = new EventSource(EVENTS_URL)
-  const onMessage = (message: MessageEvent<string>): void => {
-    const event = JSON.parse(message.data) as AgentEvent
-    for (const entry of listeners) if (entry.types.has(event.type)) entry.listener(event)
-  }
   source.addEventListener('message', onMessage)
   // Missed too much (the agent was started again, or the browser slept): everything shown is read anew.
   source.addEventListener('gap', () => {
@@ -52,4 +48,9 @@ function connect(): EventSource {
   })
   for (const type of TYPES) source.addEventListener(type, onMessage)
   return source
+}
+
+function onMessage(message: MessageEvent<string>): void {
+  const event: AgentEvent = JSON.parse(message.data)
+  for (const entry of listeners) if (entry.types.has(event.type)) entry.listener(event)
 }

@@ -51,8 +51,7 @@ export function formatRelative(time: string | Date, now: Date, language?: string
 /** The calendar day of a time where the reader is, `2026-11-23`, to group by. */
 export function dayOf(time: string | Date): string {
   const date = new Date(time)
-  const two = (value: number): string => String(value).padStart(2, '0')
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`
 }
 
 /** `today`, `yesterday`, or the date with its weekday. */
@@ -91,7 +90,7 @@ export function formatCountdown(until: Date, now: Date): string {
 export function initialsOf(name: string): string {
   const words = name.trim().split(/\s+/u).filter(Boolean)
   const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map(
-    (word) => [...(word ?? '')][0] ?? ''
+    (word) => Array.from(word ?? '')[0] ?? ''
   )
   return letters.join('').toUpperCase() || '?'
 }
@@ -99,6 +98,10 @@ export function initialsOf(name: string): string {
 /** The middle cut out of an identifier that nobody reads whole: `did:peer:2.Ez6L…9fQk`. */
 export function shorten(text: string, head = 16, tail = 6): string {
   return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, '0')
 }
 
 function format(

@@ -11,6 +11,7 @@ declare module 'i18next' {
   interface CustomTypeOptions {
     resources: { translation: typeof english }
     returnNull: false
+    nsSeparator: false
   }
 }
 
@@ -36,6 +37,8 @@ export async function loadLanguage(wished: readonly string[] = navigator.languag
   await i18next.init({
     lng: chosen,
     fallbackLng: FALLBACK,
+    // Scopes of tokens have a colon in their names.
+    nsSeparator: false,
     resources: {
       [FALLBACK]: { translation: english },
       ...(load === undefined ? {} : { [chosen]: { translation: (await load()).default } })
@@ -54,7 +57,11 @@ export function t(key: WordKey, values: TOptions = {}): string {
 
 /** The words for a key made at run time, or `undefined` where there are none. */
 export function tIfKnown(key: string, values: TOptions = {}): string | undefined {
-  return i18next.exists(key) ? i18next.t(key as WordKey, values) : undefined
+  return isKnown(key) ? i18next.t(key, values) : undefined
+}
+
+function isKnown(key: string): key is WordKey {
+  return i18next.exists(key)
 }
 
 /** The chosen language, for Intl. */

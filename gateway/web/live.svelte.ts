@@ -34,18 +34,23 @@ export function live<T>(
   $effect(() => {
     void turn
     const controller = new AbortController()
-    load(controller.signal).then(
-      (loaded) => {
-        if (controller.signal.aborted) return
-        value = loaded
-        problem = undefined
-      },
-      (thrown: unknown) => {
-        if (!controller.signal.aborted) problem = asProblem(thrown)
-      }
-    )
+    void fetchInto(load, controller.signal)
     return () => controller.abort()
   })
+
+  async function fetchInto(
+    from: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal
+  ): Promise<void> {
+    try {
+      const loaded = await from(signal)
+      if (signal.aborted) return
+      value = loaded
+      problem = undefined
+    } catch (thrown) {
+      if (!signal.aborted) problem = asProblem(thrown)
+    }
+  }
 
   $effect(() => {
     if (types.length === 0) return undefined

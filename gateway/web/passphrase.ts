@@ -16,7 +16,7 @@ export interface PassphraseOpinion {
 
 /** Length counts, repetition does not: `aaaaaaaaaaaa` is as long as its different characters. */
 export function judgePassphrase(text: string): PassphraseOpinion {
-  const characters = [...text]
+  const characters = Array.from(text)
   const distinct = new Set(characters).size
   if (characters.length === 0) return { level: 0, verdict: 'empty' }
   if (characters.length < PASSPHRASE_LENGTH_MIN)

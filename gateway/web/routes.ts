@@ -38,22 +38,10 @@ export function parseRoute(hash: string): Route {
 
 /** The hash of a route, for `href`. */
 export function hashOf(route: Route): string {
-  switch (route.screen) {
-    case 'locker':
-      return '#/'
-    case 'document':
-      return `#/documents/${encodeURIComponent(route.id)}`
-    case 'received':
-      return `#/inbox/${encodeURIComponent(route.id)}`
-    case 'contact':
-      return `#/contacts/${encodeURIComponent(route.did)}`
-    case 'trash':
-    case 'inbox':
-    case 'contacts':
-    case 'activity':
-    case 'settings':
-      return `#/${route.screen}`
-  }
+  if (route.screen === 'document') return `#/documents/${encodeURIComponent(route.id)}`
+  if (route.screen === 'received') return `#/inbox/${encodeURIComponent(route.id)}`
+  if (route.screen === 'contact') return `#/contacts/${encodeURIComponent(route.did)}`
+  return route.screen === 'locker' ? '#/' : `#/${route.screen}`
 }
 
 /** What the address bar brought: a one-time token (`#t=…`) and an invitation (`/i?_oob=…`), if any. */

@@ -189,6 +189,7 @@ export interface InvitationFacts {
 export interface ActivityEntry {
   readonly number: number
   readonly time: string
+  /** One of agent/audit.ts; an older page may meet an action it has no words for. */
   readonly action: string
   readonly actor: string
   readonly actorName?: string

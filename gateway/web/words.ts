@@ -4,7 +4,7 @@
  * @module
  */
 import { t, tIfKnown } from './language.ts'
-import type { ActivityEntry, GrantFacts, InboxItem, LinkFacts, ShareFacts } from './wire.ts'
+import type { ActivityEntry, InboxItem, ShareFacts } from './wire.ts'
 
 /** Whether the owner has still to answer it. */
 export function isWaiting(item: InboxItem): boolean {
@@ -28,15 +28,19 @@ export function shareState(share: ShareFacts): {
       : isLive(share)
         ? 'good'
         : 'plain'
-  const state: LinkFacts['state'] | GrantFacts['state'] = share.state
-  return { text: t(`shareState.${share.kind}.${state}` as 'shareState.grant.accepted'), tone }
+  const text =
+    share.kind === 'grant'
+      ? t(`shareState.grant.${share.state}`)
+      : t(`shareState.link.${share.state}`)
+  return { text, tone }
 }
 
 /** What happened, in a sentence: by the action's name, or the name itself in plain letters. */
 export function activitySentence(entry: ActivityEntry): string {
   const values = {
-    document: entry.document?.name ?? t('activity.aDocument'),
-    who: actorName(entry)
+    document: entry.document?.name ?? foreignName(entry) ?? t('activity.aDocument'),
+    who: actorName(entry),
+    with: partner(entry)
   }
   const own = entry.actor === 'owner'
   return (
@@ -46,9 +50,28 @@ export function activitySentence(entry: ActivityEntry): string {
   )
 }
 
+/** The contact an entry of the owner's concerns, by the name it had then. */
+function partner(entry: ActivityEntry): string {
+  const name = entry.action.startsWith('contact')
+    ? detail(entry, 'name')
+    : (detail(entry, 'to') ?? detail(entry, 'from'))
+  return name ?? t('activity.aContact')
+}
+
+/** The name of a document that is not the owner's, which an entry on a grant carries among its details. */
+function foreignName(entry: ActivityEntry): string | undefined {
+  return entry.action.startsWith('contact') ? undefined : detail(entry, 'name')
+}
+
+function detail(entry: ActivityEntry, name: string): string | undefined {
+  const value = new Map(Object.entries(entry.details ?? {})).get(name)
+  return typeof value === 'string' ? value : undefined
+}
+
 /** Who did it, as a name. */
 export function actorName(entry: ActivityEntry): string {
   if (entry.actor === 'owner') return t('activity.you')
+  if (entry.actor === 'locker') return t('activity.locker')
   if (entry.actor === 'link') return t('activity.someone')
   return entry.actorName ?? t('activity.aContact')
 }

@@ -166,7 +166,7 @@ function routesOf(
   const requests = full ? sampleRequests() : []
   const tokens = full ? sampleTokens() : []
   const invitations = full ? [sampleInvitation(origin)] : []
-  let vault = options.vault as 'new' | 'sealed' | 'open'
+  let vault = options.vault
   let confirmed = full
   let events = 0
 
@@ -186,13 +186,6 @@ function routesOf(
     emit('document')
     return document.facts
   }
-  const checkPassphrase = (body: Call['body']): void => {
-    const { passphrase = '' } = body['secret'] as { passphrase?: string }
-    if (passphrase === 'slow down')
-      throw new Refused(429, 'vault-throttled', { retryAt: ago(-95_000) })
-    if (passphrase !== PASSPHRASE) throw new Refused(403, 'vault-secret-wrong')
-  }
-
   const lockerRoutes: Route[] = [
     [
       'GET',
@@ -481,6 +474,13 @@ function routesOf(
     ]
   ]
   return [...lockerRoutes, ...documentRoutes, ...sharingRoutes]
+}
+
+function checkPassphrase(body: Call['body']): void {
+  const { passphrase = '' } = body['secret'] as { passphrase?: string }
+  if (passphrase === 'slow down')
+    throw new Refused(429, 'vault-throttled', { retryAt: ago(-95_000) })
+  if (passphrase !== PASSPHRASE) throw new Refused(403, 'vault-secret-wrong')
 }
 
 function refuse(response: ServerResponse, error: unknown): void {

@@ -325,8 +325,8 @@ export function sampleActivity(): ActivityEntry[] {
     },
     { time: ago(DAY_MS), action: 'document-added', actor: 'owner', document: degree },
     { time: ago(DAY_MS + HOUR_MS), action: 'vault-opened', actor: 'owner' },
-    { time: ago(4 * DAY_MS), action: 'something-new-here', actor: 'owner' },
-    { time: ago(12 * DAY_MS), action: 'vault-created', actor: 'owner' }
+    { time: ago(4 * DAY_MS), action: 'recovery-confirmed', actor: 'owner' },
+    { time: ago(12 * DAY_MS), action: 'locker-created', actor: 'owner' }
   ]
   return entries.map((entry, place) => ({ ...entry, number: entries.length - place }))
 }

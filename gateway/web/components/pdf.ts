@@ -4,6 +4,7 @@
  *
  * @module
  */
+// oxlint-disable-next-line import/default -- Vite gives the address of the built file
 import workerUrl from 'pdfjs-dist/build/pdf.worker.min.mjs?url'
 import { GlobalWorkerOptions, type PDFDocumentProxy, getDocument } from 'pdfjs-dist'
 

@@ -97,8 +97,6 @@ export class Uploads {
 /** The files of a drop; folders are counted, since a browser gives no bytes for them. */
 export function filesOf(transfer: DataTransfer): { files: readonly File[]; folders: number } {
   const entries = [...transfer.items].filter((item) => item.kind === 'file')
-  const isFolder = (item: DataTransferItem): boolean =>
-    item.webkitGetAsEntry()?.isDirectory === true
   return {
     files: entries
       .filter((item) => !isFolder(item))
@@ -106,4 +104,8 @@ export function filesOf(transfer: DataTransfer): { files: readonly File[]; folde
       .filter((file) => file !== null),
     folders: entries.filter(isFolder).length
   }
+}
+
+function isFolder(item: DataTransferItem): boolean {
+  return item.webkitGetAsEntry()?.isDirectory === true
 }

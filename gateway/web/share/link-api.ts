@@ -15,16 +15,8 @@ import {
 import { ProtocolError } from '../../../protocols/errors.ts'
 import { essenceOf, previewOf } from '../file-kinds.ts'
 import { Problem, asProblem, problemOf } from '../problem.ts'
+import { type PublicFacts, linkFacts } from './link-facts.ts'
 import type { OpenAnswer, OpenOrder } from './open.worker.ts'
-
-const linkFacts = z.object({
-  passphrase: z.boolean(),
-  salt: z.string().max(64),
-  state: z.enum(['live', 'used-up', 'expired', 'stopped']),
-  expiresAt: z.iso.datetime()
-})
-/** What may be known of a link without using it up. */
-export type PublicFacts = z.infer<typeof linkFacts>
 
 const openAnswer = z.object({
   capability: z.string().max(32_768),
@@ -92,13 +84,15 @@ export function openContent(
       else reject(new Problem(data.code, data.message))
     })
     worker.addEventListener('error', () => reject(new Problem('unexpected', 'the worker stopped')))
-    worker.postMessage({
+    const order: OpenOrder = {
       url: opened.contentUrl,
       fileKey: decode(capability.fileKey),
       sealedBytes: capability.sealedBytes,
       sizeBytes: capability.sizeBytes,
       mediaType: blobTypeOf(capability.mediaType)
-    } satisfies OpenOrder)
+    }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker takes none
+    worker.postMessage(order)
   }).finally(() => worker.terminate())
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { mount } from 'svelte'
+// oxlint-disable-next-line import/no-unassigned-import -- a style sheet has nothing to give
 import '../app.css'
 import { loadLanguage } from '../language.ts'
 import InvitationPage from './InvitationPage.svelte'

@@ -5,7 +5,7 @@
  */
 import { ProtocolError } from '../../../protocols/errors.ts'
 import { asProblem } from '../problem.ts'
-import type { PublicFacts } from './link-api.ts'
+import type { PublicFacts } from './link-facts.ts'
 
 /** Ends of the way: each has a title, a reason and a next step of its own in the language file. */
 export type DeadEnd =
