@@ -8,9 +8,9 @@ import { createHash } from 'node:crypto'
 import { MemoryBlockstore } from 'blockstore-core'
 import { createAgent, type Agent, type AgentLimits, type ContactFacts } from '../agent/agent.ts'
 import { LockerError } from '../agent/errors.ts'
-import type { Random } from '../agent/components.ts'
+import type { Clock, Network, Random } from '../agent/components.ts'
 import type { RecordDatabase } from '../agent/records.ts'
-import { FaultyLevel, MemoryFiles, RecordingLogger } from './agent/faults.ts'
+import { Crash, FaultyLevel, MemoryFiles, RecordingLogger } from './agent/faults.ts'
 import { FakeClock, turns, until } from './clock.ts'
 import { LocalNetwork, type LocalNode } from './network.ts'
 
@@ -42,10 +42,10 @@ export class Party implements AsyncDisposable {
   readonly name: string
   readonly world: World
   readonly node: LocalNode
-  readonly db = new FaultyLevel()
+  db = new FaultyLevel()
   readonly blocks = new MemoryBlockstore()
-  readonly vaultFiles = new MemoryFiles()
-  readonly spoolFiles = new MemoryFiles()
+  vaultFiles = new MemoryFiles()
+  spoolFiles = new MemoryFiles()
   readonly logger = new RecordingLogger()
   readonly options: PartyOptions
   #agent: Agent | undefined
@@ -66,16 +66,17 @@ export class Party implements AsyncDisposable {
   /** Starts the process; the vault is `new` or `sealed`. */
   async start(): Promise<void> {
     this.#starts += 1
+    const run = this.#starts
     const db: RecordDatabase = this.db
     this.#agent = await createAgent({
       db,
       blocks: this.blocks,
       vaultFiles: this.vaultFiles,
       spoolFiles: this.spoolFiles,
-      network: this.node,
+      network: this.#networkOf(run),
       resolve: (did) =>
         Promise.reject(new LockerError('did-unresolvable', `nothing is known of ${did}`)),
-      clock: this.world.clock,
+      clock: this.#clockOf(run),
       random: seededRandom(`${this.world.seed}/${this.name}/${this.#starts}`),
       logger: this.logger,
       baseUrl: () => this.node.publicUrl ?? 'http://localhost:4280',
@@ -100,6 +101,55 @@ export class Party implements AsyncDisposable {
     const agent = this.#agent
     this.#agent = undefined
     await agent?.close()
+  }
+
+  /**
+   * Ends the process as kill -9 does: nothing it still had in hand reaches disk or network, and nothing is
+   * tidied up.
+   */
+  async kill(): Promise<void> {
+    this.node.receiver = undefined
+    this.#agent = undefined
+    this.#starts += 1
+    const { db, vaultFiles, spoolFiles } = this
+    db.writes.crashed = true
+    vaultFiles.writeFails = dead
+    spoolFiles.writeFails = dead
+    this.db = new FaultyLevel()
+    for (const [key, value] of await db.contents()) await this.db.put(key, value)
+    this.vaultFiles = copied(vaultFiles)
+    this.spoolFiles = copied(spoolFiles)
+  }
+
+  /** The network as one run of the process has it: a run that has ended reaches nobody. */
+  #networkOf(run: number): Network {
+    const gone = (): void => {
+      if (run !== this.#starts) throw new LockerError('peer-unreachable', 'this process has ended')
+    }
+    return {
+      peerId: this.node.peerId,
+      endpoints: () => this.node.endpoints(),
+      send: async (...parameters) => {
+        gone()
+        await this.node.send(...parameters)
+      },
+      pull: async (...parameters) => {
+        gone()
+        return this.node.pull(...parameters)
+      }
+    }
+  }
+
+  /** The clock as one run of the process has it: a run that was killed is woken by no timer. */
+  #clockOf(run: number): Clock {
+    const { clock } = this.world
+    return {
+      now: () => clock.now(),
+      after: (delayMs, work) =>
+        clock.after(delayMs, () => {
+          if (run === this.#starts) work()
+        })
+    }
   }
 
   /** As a process that is started again and unlocked. */
@@ -167,6 +217,16 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const party of this.#parties) await party.stop()
   }
+}
+
+function dead(): Error {
+  return new Crash('the process is gone')
+}
+
+function copied(files: MemoryFiles): MemoryFiles {
+  const copy = new MemoryFiles()
+  for (const [name, bytes] of files.files) copy.files.set(name, bytes)
+  return copy
 }
 
 function isSending(party: Party): boolean {
