@@ -29,7 +29,10 @@ export interface PackOptions {
   readonly sign?: SecretKeyRef
   /** Hides the sender behind a layer of anoncrypt. Only with `from`. Default false. */
   readonly protectSender?: boolean
-  /** Content encryption of the anoncrypt layer. Default A256CBC-HS512, which everyone must understand. */
+  /**
+   * Content encryption of the anoncrypt layer. Default A256CBC-HS512, which everyone must understand, and the
+   * only one for authcrypt.
+   */
   readonly enc?: ContentEncryption
 }
 
@@ -55,8 +58,8 @@ export function pack(message: PlaintextMessage, options: PackOptions): Uint8Arra
     const inner = sign === undefined ? plaintext : jsonBytes(signJws(plaintext, sign))
     return frame(encrypt(inner, anonymous))
   }
-  const authenticated = encrypt(plaintext, { to, from })
-  return frame(protectSender ? encrypt(jsonBytes(authenticated), anonymous) : authenticated)
+  if (!protectSender) return frame(encrypt(plaintext, { ...anonymous, from }))
+  return frame(encrypt(jsonBytes(encrypt(plaintext, { to, from })), anonymous))
 }
 
 export interface PackForOptions {
@@ -100,8 +103,8 @@ export function packFor(
     const sender = ours.find(({ key }) => curveOf(key) === jwk.crv)
     if (sender === undefined) continue
     const keys = theirs.filter((candidate) => candidate.jwk.crv === jwk.crv)
-    const protect = as === 'protect-sender' ? { protectSender: true, ...encryption } : {}
-    return pack(message, { to: keys, from: sender, ...protect })
+    const protectSender = as === 'protect-sender'
+    return pack(message, { to: keys, from: sender, protectSender, ...encryption })
   }
   throw new ProtocolError(
     'envelope-unsupported',

@@ -84,6 +84,10 @@ export async function unpack(bytes: Uint8Array, options: UnpackOptions): Promise
   for (;;) {
     const value = parseJsonBounded(current, { bytesMax: MESSAGE_BYTES_MAX })
     const kind = kindOf(value)
+    // Before a signer is resolved: a stranger's signed message must not make us fetch anything.
+    if (kind !== 'jwe' && !facts.encrypted && options.allowUnencrypted !== true) {
+      throw new ProtocolError('envelope-unauthenticated', 'the message is not encrypted')
+    }
     if (kind === 'plaintext') return finish(parseMessage(value), facts, options)
     if (facts.layers === LAYERS_MAX) {
       throw new ProtocolError('limit-exceeded', `an envelope of more than ${LAYERS_MAX} layers`)
@@ -167,9 +171,6 @@ async function finish(
   facts: EnvelopeFacts,
   options: UnpackOptions
 ): Promise<Unpacked> {
-  if (!facts.encrypted && options.allowUnencrypted !== true) {
-    throw new ProtocolError('envelope-unauthenticated', 'the message is not encrypted')
-  }
   if (facts.from !== undefined && message.from !== facts.from) {
     throw new ProtocolError('envelope-unauthenticated', 'from is not the DID of the proven key')
   }

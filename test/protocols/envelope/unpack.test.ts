@@ -156,6 +156,19 @@ describe('layers of an envelope', () => {
     }
   })
 
+  it('resolves no signer of what is not encrypted', async () => {
+    let resolved = 0
+    const resolveKey: UnpackOptions['resolveKey'] = (kid, purpose) => {
+      resolved++
+      return everyone.resolveKey(kid, purpose)
+    }
+    await refused(
+      () => unpack(utf8(sign(message)), { ...everyone, resolveKey }),
+      'envelope-unauthenticated'
+    )
+    expect(resolved).to.equal(0)
+  })
+
   it('does not believe the sender of a bare plaintext message', async () => {
     const { meta } = await unpack(utf8(message), { ...everyone, allowUnencrypted: true })
     expect(meta).to.include({ authenticated: false, layers: 0 })
