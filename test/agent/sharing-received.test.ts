@@ -5,11 +5,26 @@ import { openRecords } from '../../agent/records.ts'
 import { VIEW_IDLE_MS } from '../../agent/sharing-fetch.ts'
 import { newMessageId } from '../../protocols/message.ts'
 import { until } from '../clock.ts'
-import { collect, refusal, source } from '../lockers.ts'
+import { collect, type Party, refusal, source } from '../lockers.ts'
 import { noSpace, secureRandom } from './faults.ts'
 import { DEGREE, openCast, read, received, same, type SharingCast } from './sharing-cast.ts'
 
 const KEY = 'AAECAwQFBgcICQoLDA0ODw'
+
+const HOUR = 3_600_000
+
+/** File keys of received grants as they stand in the records, which are closed for looking. */
+async function storedKeys(party: Party): Promise<ReadonlyMap<string, string | undefined>> {
+  await party.close()
+  const { db, files, logger, rootKey } = party
+  const records = await openRecords({ db, rootKey, random: secureRandom, files, logger })
+  const thread = z.object({ grant: z.object({ key: z.string().optional() }) })
+  const threads = await records.collection('shares', thread)
+  const keys = new Map([...threads.entries()].map(([id, { grant }]) => [id, grant.key]))
+  await records.close()
+  await party.open()
+  return keys
+}
 
 describe('agent/sharing-received', () => {
   let cast: SharingCast
@@ -41,27 +56,34 @@ describe('agent/sharing-received', () => {
   }
 
   describe('receiving', () => {
-    it('keeps the file key only while the grant is live', async () => {
+    it('forgets the file key in the batch that ends the grant', async () => {
       const revoked = await accepted(bob)
       const declined = await accepted(bob)
-      const expiresAt = new Date(lockers.clock.now().getTime() + 1000)
-      const expired = await accepted(bob, { expiresAt })
       const live = await accepted(bob)
       await bob.locker.sharing.decline(declined)
       await alice.locker.sharing.revoke(revoked)
       await until(() => received(bob, revoked)?.state === 'revoked', 'Bob was told')
-      await lockers.clock.advance(1000)
+      const keys = await storedKeys(bob)
+      expect(keys.get(revoked)).to.equal(undefined)
+      expect(keys.get(declined)).to.equal(undefined)
+      expect(keys.get(live)).to.have.length(22)
+    })
+
+    it('forgets the file key when the grant expires, also while it was closed', async () => {
+      const inOneHour = new Date(lockers.clock.now().getTime() + HOUR)
+      const inTwoHours = new Date(lockers.clock.now().getTime() + 2 * HOUR)
+      const first = await accepted(bob, { expiresAt: inOneHour })
+      const second = await accepted(bob, { expiresAt: inTwoHours })
+      await lockers.clock.advance(HOUR)
       await lockers.settled()
+      const open = await storedKeys(bob)
+      expect(open.get(first)).to.equal(undefined)
+      expect(open.get(second)).to.have.length(22)
       await bob.close()
-      const { db, files, logger, rootKey } = bob
-      const records = await openRecords({ db, rootKey, random: secureRandom, files, logger })
-      const thread = z.object({ grant: z.object({ key: z.string().optional() }) })
-      const stored = await records.collection('shares', thread)
-      for (const id of [revoked, declined, expired])
-        expect(stored.get(id)?.grant.key, id).to.equal(undefined)
-      expect(stored.get(live)?.grant.key).to.have.length(22)
-      await records.close()
+      await lockers.clock.advance(HOUR)
       await bob.open()
+      await lockers.settled()
+      expect((await storedKeys(bob)).get(second)).to.equal(undefined)
     })
 
     it('goes on after the locker was restored on another machine', async () => {

@@ -100,6 +100,14 @@ describe('agent/sharing', () => {
       expect(answer.has(degree.root)).to.be.false
     })
 
+    it('refuses the fetch that a revocation has overtaken', async () => {
+      const id = await accepted(bob)
+      const revoking = alice.locker.sharing.revoke(id)
+      const answer = await alice.locker.sharing.authorisePull(id, peerId())
+      expect(answer).to.deep.include({ ok: false, problem: 'e.p.pull.grant-revoked' })
+      expect((await revoking).fetches).to.equal(0)
+    })
+
     it('says that a document is damaged, and counts nothing', async () => {
       const id = await accepted(bob)
       await alice.close()
