@@ -23,8 +23,11 @@ export const COMPUTED_MAX = 1024
 /** Documents kept of did:web; at most 512 KiB each. */
 export const FETCHED_MAX = 64
 
-/** How long a did:web document is believed, milliseconds: a revoked key lives on for that long. */
-export const FETCHED_MS = 5 * 60_000
+/**
+ * How long a did:web document is handed out again, milliseconds. The agent keeps what it got for five minutes
+ * more (agent/identity.ts), so a key removed from a document lives on for six at most.
+ */
+export const FETCHED_MS = 60_000
 
 /** How long a did:web that could not be fetched is not asked again, milliseconds. */
 export const FAILED_MS = 60_000

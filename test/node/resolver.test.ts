@@ -61,7 +61,7 @@ describe('the resolver', () => {
     expect(urls).to.deep.equal(['https://good.example/.well-known/did.json'])
   })
 
-  it('believes a fetched document for five minutes', async () => {
+  it('believes a fetched document for a minute', async () => {
     const { resolve, urls, clock } = stage(documentOf)
     await resolve('did:web:good.example')
     await clock.advance(FETCHED_MS - 1)

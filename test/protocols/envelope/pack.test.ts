@@ -186,6 +186,10 @@ describe('envelopes', () => {
     await refused(() => pack(unaddressed, { to, sign }), bad)
     await refused(() => pack(hello(alice, bob), { to, from, sign }), 'envelope-unsupported')
     await refused(
+      () => pack(hello(alice, bob), { to, from, enc: 'A256GCM' }),
+      'envelope-unsupported'
+    )
+    await refused(
       () => pack(hello(alice, bob), { to, protectSender: true }),
       'envelope-unsupported'
     )

@@ -141,7 +141,7 @@ describe('layers of an envelope', () => {
   for (const [what, envelope] of STACKS) {
     it(`refuses ${what}`, async () => {
       await refused(
-        () => unpack(utf8(envelope()), everyone),
+        () => unpack(utf8(envelope()), { ...everyone, allowUnencrypted: true }),
         'envelope-malformed',
         'limit-exceeded'
       )
@@ -185,7 +185,11 @@ describe('layers of an envelope', () => {
     '{"payload":{}}'
   ]) {
     it(`refuses ${text || 'nothing'} for an envelope`, async () => {
-      await refused(() => unpack(utf8(text), everyone), 'envelope-malformed', 'message-malformed')
+      await refused(
+        () => unpack(utf8(text), { ...everyone, allowUnencrypted: true }),
+        'envelope-malformed',
+        'message-malformed'
+      )
     })
   }
 })
