@@ -16,7 +16,7 @@ import { damaged, type DagBlock, walkDag } from './sealed-dag.ts'
 import { isNotFound, storageError } from './storage-error.ts'
 
 /** Trees remembered for {@link DocumentBlocks.dag}; one of 4 GiB holds about 400 KiB. */
-export const DAGS_REMEMBERED_MAX = 16
+const DAGS_REMEMBERED_MAX = 16
 /** Files deleted while blocks are held, whose blocks go afterwards; beyond it they are left to collecting. */
 const DEFERRED_MAX = 10_000
 /** Features that may keep blocks. */

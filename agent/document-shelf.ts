@@ -36,7 +36,7 @@ export interface ShelfComponents {
   readonly sizeBytesMax?: number
 }
 
-export interface TakeOptions {
+interface TakeOptions {
   readonly signal?: AbortSignal
   readonly onProgress?: (bytes: number) => void
   /** A document already accepted is sealed again whatever the limit is now. */

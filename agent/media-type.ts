@@ -13,7 +13,7 @@ import { fileTypeFromBuffer } from 'file-type'
 export const SNIFF_BYTES = 65_536
 
 /** Nothing more is known of it. */
-export const OCTET_STREAM = 'application/octet-stream'
+const OCTET_STREAM = 'application/octet-stream'
 
 /** `whole`: the bytes are the whole document, not only its beginning. */
 export async function sniffMediaType(head: Uint8Array, whole: boolean): Promise<string> {

@@ -18,13 +18,13 @@ export interface Batch {
 }
 
 /** Encoding names of `abstract-level`; these two are the only ones used. */
-export interface RecordEncodings {
+interface RecordEncodings {
   readonly keyEncoding?: 'utf8'
   readonly valueEncoding?: 'view'
 }
 
 /** Which keys; all when nothing is said. `limit` -1 is no limit. */
-export interface RecordRange {
+interface RecordRange {
   readonly gte?: string
   readonly lt?: string
   readonly lte?: string
@@ -33,7 +33,7 @@ export interface RecordRange {
 }
 
 /** Reads in key order; `db.iterator` and `db.keys` of `abstract-level`. */
-export interface RecordIterator<T> extends AsyncIterable<T> {
+interface RecordIterator<T> extends AsyncIterable<T> {
   nextv(size: number): Promise<T[]>
   all(): Promise<T[]>
   close(): Promise<void>

@@ -11,7 +11,7 @@ import { type RecordSeal, SEAL_BYTES } from './record-seal.ts'
 /** Characters of a collection's key; the longest are did:peer:2 with several services. */
 export const KEY_LENGTH_MAX = 4_096
 /** Records of one collection: memory holds them all, at about 1 KiB each. */
-export const COLLECTION_RECORDS_MAX = 1_000_000
+const COLLECTION_RECORDS_MAX = 1_000_000
 
 /**
  * One feature's records, decrypted in memory. Reads see what is durable; a `put` in a batch that has

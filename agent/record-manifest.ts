@@ -26,7 +26,7 @@ import type { Logger, SmallFiles } from './components.ts'
 import { type RecordSeal, sealedHash } from './record-seal.ts'
 
 export const MANIFEST_PATH = 'manifest/manifest'
-export const HEAD_FILE = 'head'
+const HEAD_FILE = 'head'
 /** Batches between two writes of the head file: a loss of fewer is not noticed after a crash. */
 export const HEAD_EVERY = 64
 /** Sublevels a manifest may name; every feature has a handful. */

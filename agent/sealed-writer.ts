@@ -17,7 +17,7 @@ import { LINKS_MAX } from './sealed-dag.ts'
 import { storageError } from './storage-error.ts'
 
 /** Bytes of a leaf: fewer blocks, and seals and writes in strides; DESIGN §5.1. */
-export const LEAF_BYTES = 1_048_576
+const LEAF_BYTES = 1_048_576
 /** Blocks being written at the same time: enough to keep a disk busy while the next one is sealed. */
 export const PUTS_AT_ONCE = 4
 /** Default limit of one document's plaintext, bytes; DESIGN §11. */

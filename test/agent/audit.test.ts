@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { ActivityEntry, Audit } from '../../agent/audit.ts'
-import { LIST_LIMIT_MAX, openAudit } from '../../agent/audit.ts'
+import { DETAILS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX, openAudit } from '../../agent/audit.ts'
 import type { Records } from '../../agent/records.ts'
 import { ManualClock, noSpace } from './faults.ts'
 import { failure, Home } from './record-home.ts'
@@ -8,6 +8,9 @@ import { failure, Home } from './record-home.ts'
 const path = (number: number): string => `audit/${String(number).padStart(12, '0')}`
 
 const numbers = (entries: readonly ActivityEntry[]): number[] => entries.map((e) => e.number)
+
+const details = (count: number): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`fact ${n}`, n]))
 
 describe('agent/audit', () => {
   let home: Home
@@ -76,6 +79,7 @@ describe('agent/audit', () => {
         audit.append(batch, { action: 'vault-opened', actor: 'owner' })
     })
     expect(await audit.list({ limit: 10_000 })).to.have.length(LIST_LIMIT_MAX)
+    expect(await audit.list()).to.have.length(LIST_LIMIT_DEFAULT)
   })
 
   it('verifies an empty chain, several entries a batch, and a chain opened again', async () => {
@@ -87,6 +91,24 @@ describe('agent/audit', () => {
     await open()
     await fill(3)
     expect(await audit.verify()).to.deep.equal({ entries: 6, ok: true })
+  })
+
+  it('bounds the details of an entry', async () => {
+    for (const [count, allowed] of [
+      [DETAILS_MAX, true],
+      [DETAILS_MAX + 1, false]
+    ] as const) {
+      const outcome = await records
+        .change((batch) =>
+          audit.append(batch, {
+            action: 'vault-opened',
+            actor: 'owner',
+            details: details(count)
+          })
+        )
+        .catch((error: Error) => error.name)
+      expect(outcome).to.equal(allowed ? 1 : 'ZodError')
+    }
   })
 
   it('has no entry of a change that failed', async () => {

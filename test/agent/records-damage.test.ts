@@ -1,5 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { HEAD_EVERY } from '../../agent/record-manifest.ts'
+import { DAMAGED_NAMED_MAX } from '../../agent/records.ts'
 import { noSpace, secureRandom, systemError } from './faults.ts'
 import { DEGREE, failure, Home, note } from './record-home.ts'
 
@@ -159,6 +161,19 @@ describe('agent/records under damage', () => {
       ])
     })
 
+    it('names a thousand damaged records, and how many more there are', async () => {
+      const { records, notes } = await home.openNotes()
+      await records.change((batch) => {
+        for (let n = 0; n < DAMAGED_NAMED_MAX + 2; n++) notes.put(batch, `${n}`, DEGREE)
+      })
+      await records.close()
+      for (const [path] of await home.db.contents())
+        if (path.startsWith('notes/')) await home.db.put(path, new Uint8Array(50))
+      const { damaged } = (await home.openNotes()).records
+      expect(damaged).to.have.length(DAMAGED_NAMED_MAX + 1)
+      expect(damaged.at(-1)?.reason).to.equal('2 further records are damaged')
+    })
+
     it('survives any bytes in place of a record', async () => {
       const path = await storeNote(home)
       await fc.assert(
@@ -236,14 +251,14 @@ describe('agent/records under damage', () => {
     it('is written every 64 changes; failing to write it harms nothing', async () => {
       const { records, notes } = await home.openNotes()
       home.files.writeFails = () => noSpace()
-      for (let n = 0; n < 64; n++)
+      for (let n = 0; n < HEAD_EVERY; n++)
         await records.change((batch) => notes.put(batch, 'a', { text: String(n) }))
       await records.close()
       expect(home.logger.events.map(({ event }) => event)).to.include('records-head-not-written')
       home.files.writeFails = undefined
       const again = await home.openNotes()
       expect(again.records.damaged).to.be.empty
-      for (let n = 0; n < 64; n++)
+      for (let n = 0; n < HEAD_EVERY; n++)
         await again.records.change((batch) => again.notes.put(batch, 'a', { text: String(n) }))
       await new Promise(setImmediate)
       expect(home.files.files.has('head')).to.equal(true)

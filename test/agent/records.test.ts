@@ -1,7 +1,9 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { LockerError } from '../../agent/errors.ts'
-import { RECORD_BYTES_MAX } from '../../agent/record-batch.ts'
+import { BATCH_OPERATIONS_MAX, RECORD_BYTES_MAX } from '../../agent/record-batch.ts'
+import { KEY_LENGTH_MAX } from '../../agent/record-collection.ts'
+import { CHANGES_WAITING_MAX } from '../../agent/records.ts'
 import type { Batch } from '../../agent/records.ts'
 import { noSpace } from './faults.ts'
 import { all, DEGREE, failure, Home, type Note } from './record-home.ts'
@@ -107,6 +109,29 @@ describe('agent/records', () => {
       expect(home.logger.events.map(({ event }) => event)).to.include('records-afterwards-failed')
     })
 
+    it('bounds a batch', async function () {
+      this.timeout(20_000)
+      const { records, log } = await home.openNotes()
+      const append = async (count: number): Promise<void> =>
+        records.change((batch) => {
+          for (let n = 0; n < count; n++) log.append(batch, 'x')
+        })
+      await append(BATCH_OPERATIONS_MAX)
+      const refused = await append(BATCH_OPERATIONS_MAX + 1).catch((error: Error) => error)
+      expect(refused).to.be.instanceOf(RangeError)
+      expect(log.last).to.equal(BATCH_OPERATIONS_MAX)
+    })
+
+    it('bounds how many changes wait', async () => {
+      const { records } = await home.openNotes()
+      const waiting = Array.from({ length: CHANGES_WAITING_MAX }, async () =>
+        records.change(() => undefined)
+      )
+      expect((await failure(records.change(() => undefined))).code).to.equal('storage-failed')
+      await Promise.all(waiting)
+      await records.change(() => undefined)
+    })
+
     it('refuses a batch that has ended', async () => {
       const { records, notes } = await home.openNotes()
       let kept: Batch | undefined
@@ -132,6 +157,17 @@ describe('agent/records', () => {
         )
       await large(0)
       expect(await large(1).catch((error: Error) => error.message)).to.match(/more than 1048576/)
+    })
+
+    it('bounds keys', async () => {
+      const { records, notes } = await home.openNotes()
+      const put = async (length: number): Promise<void> =>
+        records.change((batch) => notes.put(batch, 'k'.repeat(length), DEGREE))
+      await put(1)
+      await put(KEY_LENGTH_MAX)
+      for (const length of [0, KEY_LENGTH_MAX + 1])
+        expect(await put(length).catch((error: Error) => error.name)).to.equal('RangeError')
+      expect(notes.size).to.equal(2)
     })
 
     it('treats names of JavaScript as names', async () => {

@@ -6,7 +6,13 @@ import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { createHash, randomBytes } from 'node:crypto'
-import { LEAF_BYTES_MIN, LINKS_MAX, SealedDag, walkDag } from '../../agent/sealed-dag.ts'
+import {
+  LEAF_BYTES_MIN,
+  LEVELS_MAX,
+  LINKS_MAX,
+  SealedDag,
+  walkDag
+} from '../../agent/sealed-dag.ts'
 import { openSealed, READ_AHEAD, readSealedBytes } from '../../agent/sealed-reader.ts'
 import { storeSealed, type StoredFile } from '../../agent/sealed-writer.ts'
 import { hybridIdentity } from '../../protocols/sealed/recipients.ts'
@@ -85,7 +91,7 @@ describe('agent/sealed-reader', () => {
       const wide = blocks.node(Array.from({ length: LINKS_MAX }, () => leaf))
       expect(await walk(wide)).to.equal(LINKS_MAX + 1)
       const deep = blocks.node([blocks.node([blocks.node([leaf])])])
-      expect(await walk(deep)).to.equal(4)
+      expect(await walk(deep)).to.equal(LEVELS_MAX)
     })
 
     const refused: Record<string, (made: Blocks) => { cid: CID } | string> = {

@@ -1,6 +1,12 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { matches, QUERY_WORDS_MAX, queryWords, wordsOf } from '../../agent/search.ts'
+import {
+  matches,
+  QUERY_LENGTH_MAX,
+  QUERY_WORDS_MAX,
+  queryWords,
+  wordsOf
+} from '../../agent/search.ts'
 
 const found = (text: string, query: string): boolean => matches(wordsOf(text), queryWords(query))
 
@@ -42,7 +48,7 @@ describe('agent/search', () => {
   it('looks at a bounded part of a query', () => {
     const words = Array.from({ length: 100 }, (_, n) => `w${n}`).join(' ')
     expect(queryWords(words)).to.have.length(QUERY_WORDS_MAX)
-    expect(queryWords('x'.repeat(1_000_000))[0]).to.have.length(256)
+    expect(queryWords('x'.repeat(1_000_000))[0]).to.have.length(QUERY_LENGTH_MAX)
   })
 
   it('finds every text by each of its words and their beginnings', () => {
