@@ -10,6 +10,7 @@ import { LockerError } from '../agent/errors.ts'
 import type { Rate } from '../agent/token-bucket.ts'
 import { TokenBucket } from '../agent/token-bucket.ts'
 import { deadline, pause } from './deadline.ts'
+import type { OpenStream } from './discovery.ts'
 import { Echo } from './echo.ts'
 import { FrameReader, unsentAtMost, writeFrame } from './frames.ts'
 import { Semaphore } from './semaphore.ts'
@@ -44,12 +45,7 @@ const RATE: Rate = { perSecond: 50, burst: 100 }
 
 export interface DidcommComponents {
   readonly libp2p: Libp2p
-  /** A connection to the peer by any way known; see node/discovery.ts. */
-  readonly connect: (
-    peer: PeerId,
-    multiaddrs: readonly string[],
-    signal: AbortSignal
-  ) => Promise<Connection>
+  readonly openStream: OpenStream
   readonly receive: (
     envelope: Uint8Array,
     from: { transport: 'libp2p'; peer: string }
@@ -170,13 +166,10 @@ export class DidcommStreams {
     multiaddrs: readonly string[],
     callerSignal: AbortSignal
   ): Promise<Channel> {
-    const { connect, clock, random } = this.#components
+    const { openStream, clock, random } = this.#components
     const signal = AbortSignal.any([callerSignal, this.#stopping.signal])
-    const connection = await connect(peer, multiaddrs, signal)
-    const stream = await connection.newStream(DIDCOMM_PROTOCOLS, {
-      signal,
-      runOnLimitedConnection: true
-    })
+    const opened = await openStream(peer, multiaddrs, DIDCOMM_PROTOCOLS, signal)
+    const { stream, connection } = opened
     // Simplex: what the other side sends here is thrown away.
     await stream.closeRead({ signal })
     return new Channel(stream, new Echo(connection, clock, random), clock)

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Connection, Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
+import type { Connection, Libp2p, PeerId, PrivateKey, Stream } from '@libp2p/interface'
 import type { KadDHT, SingleKadDHT } from '@libp2p/kad-dht'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -46,6 +46,28 @@ const DIALLED = new Set([
   'p2p-circuit'
 ])
 
+/** Errors of a connection that is listed as open and is not; its peer has gone, perhaps to come back. */
+const DEAD_CONNECTION = new Set([
+  'ConnectionClosedError',
+  'ConnectionClosingError',
+  'MuxerClosedError',
+  'MuxerUnavailableError'
+])
+
+/** A stream, and the connection it runs on. */
+export interface PeerStream {
+  readonly stream: Stream
+  readonly connection: Connection
+}
+
+/** Opens a stream to a peer by any way known; see {@link Discovery.openStream}. */
+export type OpenStream = (
+  peer: PeerId,
+  hints: readonly string[],
+  protocols: string[],
+  signal: AbortSignal
+) => Promise<PeerStream>
+
 export interface DiscoveryComponents {
   readonly libp2p: Libp2p<{ dht: KadDHT }>
   readonly privateKey: PrivateKey
@@ -79,6 +101,23 @@ export class Discovery {
     this.#stopping.abort(new Error('the agent is stopping'))
     this.#cancelPublish?.()
     await this.#publishing
+  }
+
+  /**
+   * A stream of the first protocol the peer speaks, on a connection there is or a new one. A connection that
+   * turns out to be dead is cut and replaced, once. Throws `peer-unreachable`, and what libp2p throws.
+   */
+  readonly openStream: OpenStream = async (peer, hints, protocols, signal) => {
+    const options = { signal, runOnLimitedConnection: true }
+    const connection = await this.connect(peer, hints, signal)
+    try {
+      return { connection, stream: await connection.newStream(protocols, options) }
+    } catch (error) {
+      if (!(error instanceof Error && DEAD_CONNECTION.has(error.name))) throw error
+      connection.abort(error)
+    }
+    const fresh = await this.connect(peer, hints, signal)
+    return { connection: fresh, stream: await fresh.newStream(protocols, options) }
   }
 
   /**

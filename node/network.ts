@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Connection, Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Agent } from '../agent/agent.ts'
 import type {
@@ -99,16 +99,12 @@ export class PeerNetwork implements Network {
   async start(agent: Pick<Agent, 'receive' | 'authorisePull'>): Promise<void> {
     const { blocks, clock, random, logger, rate } = this.#components
     const libp2p = this.#libp2p
-    const connect = (
-      peer: PeerId,
-      hints: readonly string[],
-      signal: AbortSignal
-    ): Promise<Connection> => this.#discovery.connect(peer, hints, signal)
+    const { openStream } = this.#discovery
     const receive = agent.receive.bind(agent)
-    this.#didcomm = new DidcommStreams({ libp2p, connect, receive, clock, random, logger, rate })
+    this.#didcomm = new DidcommStreams({ libp2p, openStream, receive, clock, random, logger, rate })
     this.#pulls = new PullStreams({
       libp2p,
-      connect,
+      openStream,
       authorise: (grant, peer) => agent.authorisePull(grant, peer),
       readBlock: (cid) => blocks.read(cid),
       clock,

@@ -21,6 +21,7 @@ import {
   WANT_BYTES_MAX
 } from '../protocols/pull.ts'
 import { deadline } from './deadline.ts'
+import type { OpenStream } from './discovery.ts'
 import { FrameError, FrameReader, sendFrame, unsentAtMost, writeFrame } from './frames.ts'
 import { Semaphore } from './semaphore.ts'
 
@@ -62,11 +63,7 @@ const OK = Uint8Array.of(FRAME_OK)
 
 export interface PullComponents {
   readonly libp2p: Libp2p
-  readonly connect: (
-    peer: PeerId,
-    multiaddrs: readonly string[],
-    signal: AbortSignal
-  ) => Promise<Connection>
+  readonly openStream: OpenStream
   /** agent/agent.ts: counts and audits the fetch before it resolves. */
   readonly authorise: (grant: string, peer: string) => Promise<PullAnswer>
   /** Bytes that have been checked against the hash; throws `NotFoundError` when absent. */
@@ -103,7 +100,7 @@ export class PullStreams {
     grant: string,
     callerSignal: AbortSignal
   ): Promise<PullSession> {
-    const { connect, clock } = this.#components
+    const { openStream, clock } = this.#components
     const signal = AbortSignal.any([callerSignal, this.#stopping.signal])
     const giveBack = await this.#place(peer, signal)
     let session: ClientSession | undefined
@@ -113,11 +110,7 @@ export class PullStreams {
       giveBack()
     }
     try {
-      const connection = await connect(peer, multiaddrs, signal)
-      const stream = await connection.newStream(PULL_PROTOCOL, {
-        signal,
-        runOnLimitedConnection: true
-      })
+      const { stream } = await openStream(peer, multiaddrs, [PULL_PROTOCOL], signal)
       this.#stopping.signal.addEventListener('abort', abandon)
       session = new ClientSession(stream, clock, ended)
       await session.begin(grant, signal)
