@@ -9,12 +9,12 @@
  * |-----------|----------------------------------------------------------------------|-------------------------------|
  * | `waiting` | queued; `nextAttemptAt` when an attempt has failed                   | attempt, expiry               |
  * | `sending` | an attempt is under way; in memory only                              | its outcome                   |
- * | `sent`    | a transport has taken it; `acknowledgedAt` once the other side said so | a problem report, 24 h        |
+ * | `sent`    | a transport has taken it; `acknowledgedAt` once the other side said so | a problem report, 24 h later  |
  * | `failed`  | expired, too large, or refused by the other side; says why           | {@link Outbox.retry}, 7 days  |
  *
  * A transport takes an envelope before the other agent has processed it, and that agent may be killed in
  * between. So a message asks for an acknowledgement and goes out again, with the same id, until it has
- * one or the tries run out; the other side knows the id and only acknowledges again.
+ * one or expires; the other side knows the id and only acknowledges again.
  *
  * @module
  */
@@ -44,10 +44,19 @@ export const OUTBOX_ITEMS_MAX = 10_000
 /** Pauses after the first, second, … failed attempt, milliseconds; the last one repeats. */
 export const RETRY_MS: readonly number[] = [5_000, 30_000, 120_000, 600_000, 3_600_000]
 
-/** When an unacknowledged message goes out again, milliseconds after the last time; then no more. */
-export const ACKNOWLEDGE_MS: readonly number[] = [60_000, 600_000, 3_600_000, 6 * 3_600_000]
+/**
+ * When an unacknowledged message goes out again, milliseconds after the last time; the last pause repeats
+ * until the message expires, so software that never acknowledges gets a message eleven times in seven days.
+ */
+export const ACKNOWLEDGE_MS: readonly number[] = [
+  60_000,
+  600_000,
+  3_600_000,
+  6 * 3_600_000,
+  24 * 3_600_000
+]
 
-/** How long a sent message stays listed, milliseconds. */
+/** How long a message stays listed once it needs no further attempt, milliseconds. */
 export const SENT_LISTED_MS = 24 * 3_600_000
 
 /** How long a failed message stays listed for the owner to see and retry, milliseconds. */
@@ -442,9 +451,8 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
 
   /** Sets the timer for sending again what has not been acknowledged. */
   #scheduleRepeat(id: string, item: Queued): void {
-    const pauseMs = ACKNOWLEDGE_MS[item.repeats]
-    if (item.state !== 'sent' || item.acknowledgedAt !== undefined || !item.letter.pleaseAck) return
-    if (item.sentAt === undefined || pauseMs === undefined) return
+    const pauseMs = ACKNOWLEDGE_MS[Math.min(item.repeats, ACKNOWLEDGE_MS.length - 1)] ?? SWEEP_MS
+    if (!unacknowledged(item, this.#components.clock.now()) || item.sentAt === undefined) return
     const dueMs = Date.parse(item.sentAt) + pauseMs - this.#components.clock.now().getTime()
     const cancel = this.#components.clock.after(Math.max(0, dueMs), () => this.#repeat(id))
     this.#repeatTimers.set(id, cancel)
@@ -530,7 +538,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
     const { clock, records } = this.#components
     const nowMs = clock.now().getTime()
     const old = this.#inOrder().filter(([, item]) => {
-      if (item.finishedAt === undefined) return false
+      if (item.finishedAt === undefined || unacknowledged(item, clock.now())) return false
       const listedMs = item.state === 'sent' ? SENT_LISTED_MS : FAILED_LISTED_MS
       return Date.parse(item.finishedAt) + listedMs <= nowMs
     })
@@ -570,6 +578,14 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
     const name = this.#components.recipient(item.to)?.name
     return factsOf(id, item, { name, sending: this.#sending.has(id) })
   }
+}
+
+/** Sent, and to be sent again unless the other side says that it has processed it. */
+function unacknowledged(item: Queued, now: Date): boolean {
+  const { pleaseAck } = item.letter
+  return (
+    item.state === 'sent' && item.acknowledgedAt === undefined && pleaseAck && !expired(item, now)
+  )
 }
 
 function leave(lane: Lane, id: string): void {

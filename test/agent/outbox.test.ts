@@ -1,12 +1,7 @@
 import { expect } from 'chai'
 import { LockerError } from '../../agent/errors.ts'
 import type { DeliveryOutcome, Letter } from '../../agent/delivery.ts'
-import {
-  ACKNOWLEDGE_MS,
-  openOutbox,
-  type DurableOutbox,
-  type OutgoingMessage
-} from '../../agent/outbox.ts'
+import { openOutbox, type DurableOutbox, type OutgoingMessage } from '../../agent/outbox.ts'
 import { LIFETIME_MS, PLAINTEXT_BYTES_MAX } from '../../agent/outbox-item.ts'
 import type { Records } from '../../agent/records.ts'
 import { FakeClock, turns } from '../clock.ts'
@@ -278,9 +273,12 @@ describe('outbox', () => {
 
     it('leaves it as sent when there never is one', async () => {
       const id = await desk.post()
-      await desk.clock.advance(20 * HOUR)
-      expect(desk.times(id)).to.have.length(1 + ACKNOWLEDGE_MS.length)
+      await desk.clock.advance(7 * DAY - 1)
+      expect(desk.times(id)).to.have.length(11)
       expect(desk.state(id)).to.equal('sent')
+      await desk.clock.advance(3 * DAY)
+      expect(desk.times(id)).to.have.length(11)
+      expect(desk.state(id), 'listed no longer').to.equal(undefined)
     })
 
     it('sends once what asks for none', async () => {
