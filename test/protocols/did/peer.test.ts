@@ -196,6 +196,33 @@ describe('did:peer:4', () => {
   })
 })
 
+describe('a document of did:peer', () => {
+  it('is shared, so nobody can change it', () => {
+    const did = createDidPeer2(keys, services)
+    const document = resolveDidPeer(did)
+    expect(resolveDidPeer(did)).to.equal(document)
+    expect(() => document.service?.push({ id: '#x', type: 'x', serviceEndpoint: 'x' })).to.throw(
+      TypeError
+    )
+    const shared = document.service?.[0]?.serviceEndpoint as Record<string, unknown>
+    expect(() => (shared['uri'] = 'https://evil.example')).to.throw(TypeError)
+  })
+
+  it('is forgotten for others in the end', () => {
+    const did = createDidPeer2(keys, services)
+    const document = resolveDidPeer(did)
+    for (let index = 0; index < 600; index++) {
+      resolveDidPeer(
+        createDidPeer2(keys, [
+          { type: 'DIDCommMessaging', serviceEndpoint: `https://h${index}.example` }
+        ])
+      )
+    }
+    expect(resolveDidPeer(did)).to.not.equal(document)
+    expect(resolveDidPeer(did)).to.deep.equal(document)
+  })
+})
+
 describe('did:peer, whatever is in it', () => {
   it('gives a document or a ProtocolError', () => {
     const part = fc.constantFrom(
