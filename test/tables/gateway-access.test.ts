@@ -345,7 +345,9 @@ async function headersOf(
     'session of no origin': { ...session, origin: 'null' },
     'run token': bearer(RUN_TOKEN),
     'run token from another site': { ...bearer(RUN_TOKEN), 'sec-fetch-site': 'cross-site' },
-    'no bearer scheme': { authorization: `Basic ${Buffer.from(`x:${RUN_TOKEN}`).toString('base64')}` }
+    'no bearer scheme': {
+      authorization: `Basic ${Buffer.from(`x:${RUN_TOKEN}`).toString('base64')}`
+    }
   }
   // What is left are tokens that no locker of this state holds.
   return headers[caller] ?? bearer('elk_unknown')
