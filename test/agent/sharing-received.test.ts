@@ -70,20 +70,24 @@ describe('agent/sharing-received', () => {
     })
 
     it('forgets the file key when the grant expires, also while it was closed', async () => {
-      const inOneHour = new Date(lockers.clock.now().getTime() + HOUR)
-      const inTwoHours = new Date(lockers.clock.now().getTime() + 2 * HOUR)
-      const first = await accepted(bob, { expiresAt: inOneHour })
-      const second = await accepted(bob, { expiresAt: inTwoHours })
-      await lockers.clock.advance(HOUR)
+      const ids: string[] = []
+      for (const hours of [1, 2, 3]) {
+        const expiresAt = new Date(lockers.clock.now().getTime() + hours * HOUR)
+        ids.push(await accepted(bob, { expiresAt }))
+      }
+      const [first = '', second = '', third = ''] = ids
+      // Two timers, one after the other, with nothing else happening in between.
+      await lockers.clock.advance(2 * HOUR)
       await lockers.settled()
-      const open = await storedKeys(bob)
-      expect(open.get(first)).to.equal(undefined)
-      expect(open.get(second)).to.have.length(22)
+      const keys = await storedKeys(bob)
+      expect(keys.get(first)).to.equal(undefined)
+      expect(keys.get(second)).to.equal(undefined)
+      expect(keys.get(third)).to.have.length(22)
       await bob.close()
       await lockers.clock.advance(HOUR)
       await bob.open()
       await lockers.settled()
-      expect((await storedKeys(bob)).get(second)).to.equal(undefined)
+      expect((await storedKeys(bob)).get(third)).to.equal(undefined)
     })
 
     it('goes on after the locker was restored on another machine', async () => {
@@ -276,6 +280,7 @@ describe('agent/sharing-received', () => {
       await bob.say(alice, 'grant', id, { ...grant, valid_until: now }, id)
       expect(alice.inbox()[0]).to.deep.include({ id, state: 'expired', expiresAt: now })
       expect(await refusal(alice.locker.sharing.accept(id))).to.equal('grant-expired')
+      expect((await storedKeys(alice)).get(id)).to.equal(undefined)
     })
 
     it('show in the inbox newest first, and to listeners', async () => {

@@ -500,6 +500,9 @@ describe('scenario: sharing', () => {
     expect(alice.locker.sharing.grant(grant.id).contact.name).to.equal('Bob')
     expect(await pullProblem(bob, alice, grant.id)).to.equal('e.p.pull.grant-revoked')
     await until(() => received(bob, grant.id)?.state === 'revoked', 'Bob was told')
+    await parties.settled()
+    // Bob had its key: it has another one now.
+    expect(alice.locker.documents.get(degree.id).root).to.not.equal(degree.root)
   })
 
   it('drops what a contact gave when Bob forgets them', async () => {
