@@ -51,6 +51,7 @@ export class Shelf {
   readonly documents: Collection<DocumentRecord>
   readonly blocks: DocumentBlocks
   readonly #recipient: Recipient
+  readonly #staged = new WeakMap<Batch, Map<string, DocumentRecord>>()
 
   private constructor(components: ShelfComponents, documents: Collection<DocumentRecord>) {
     this.components = components
@@ -80,9 +81,19 @@ export class Shelf {
     this.documents.get('')
   }
 
+  /**
+   * The record as the batch leaves it so far. Two features may touch a document in one batch: what
+   * the first has put must not be lost to the second. Throws `document-unknown`.
+   */
+  current(batch: Batch, id: string): DocumentRecord {
+    return this.#staged.get(batch)?.get(id) ?? this.get(id)
+  }
+
   /** Puts the record, to be told of once it is durable. */
   put(batch: Batch, id: string, record: DocumentRecord): void {
     this.documents.put(batch, id, record)
+    const staged = this.#staged.get(batch) ?? new Map<string, DocumentRecord>()
+    this.#staged.set(batch, staged.set(id, record))
     batch.afterwards(() => this.components.changed(id))
   }
 

@@ -216,7 +216,7 @@ class OpenDocuments implements DocumentStore {
     return this.#shelf.taking(async (take) => {
       const stored = await take(source, options)
       await records.change((batch) => {
-        const record = this.#outsideTrash(id)
+        const record = this.#outsideTrash(id, batch)
         const number = roomForVersion(id, record)
         const now = this.#shelf.now()
         const versions = [...record.versions, versionOf(number, stored, now)]
@@ -265,7 +265,7 @@ class OpenDocuments implements DocumentStore {
   ): Promise<DocumentFacts> {
     const { name, tags, type } = checkedLabels(facts)
     await this.#shelf.components.records.change((batch) => {
-      const { type: typeBefore, ...record } = this.#outsideTrash(id)
+      const { type: typeBefore, ...record } = this.#outsideTrash(id, batch)
       const typeNow = type === undefined ? typeBefore : type
       const next = {
         ...record,
@@ -343,7 +343,7 @@ class OpenDocuments implements DocumentStore {
   }
 
   markReseal(batch: Batch, id: string): void {
-    this.#shelf.put(batch, id, { ...this.#shelf.get(id), reseal: true })
+    this.#shelf.put(batch, id, { ...this.#shelf.current(batch, id), reseal: true })
   }
 
   async reseal(
@@ -439,8 +439,8 @@ class OpenDocuments implements DocumentStore {
     )
   }
 
-  #outsideTrash(id: string): DocumentRecord {
-    const record = this.#shelf.get(id)
+  #outsideTrash(id: string, batch?: Batch): DocumentRecord {
+    const record = batch === undefined ? this.#shelf.get(id) : this.#shelf.current(batch, id)
     if (record.trashedAt !== undefined)
       throw new LockerError('document-trashed', `document ${id} is in the trash`)
     return record

@@ -3,13 +3,14 @@
  *
  *     root key ─HKDF-SHA-512, no salt, info "elocker/v1/<purpose>"─> one key for each purpose
  *
- * | purpose               | bytes | use                                                              |
- * |-----------------------|-------|------------------------------------------------------------------|
- * | `document-identity`   | 32    | seed of the hybrid identity every document is sealed to          |
- * | `records/<sublevel>`  | 32    | AES-256-GCM over the records of one feature                      |
- * | `manifest`            | 32    | AES-256-GCM over counts and digests of the records               |
- * | `holder-key`          | 32    | Ed25519 seed of the holder's did:key                             |
- * | `recovery-check`      | 32    | seed of the hybrid identity the asked recovery words are sealed to |
+ * | purpose                    | bytes | use                                                                            |
+ * |----------------------------|-------|--------------------------------------------------------------------------------|
+ * | `document-identity`        | 32    | seed of the hybrid identity every document is sealed to                        |
+ * | `records/<sublevel>`       | 32    | AES-256-GCM over the records of one feature; `manifest`: of counts and digests |
+ * | `record-names/<sublevel>`  | 32    | HMAC-SHA-256 that hides the keys of records                                    |
+ * | `record-digest/<sublevel>` | 32    | HMAC-SHA-256 over sealed records, for the manifest                             |
+ * | `holder-key`               | 32    | Ed25519 seed of the holder's did:key                                           |
+ * | `recovery-check`           | 32    | seed of the hybrid identity the asked recovery words are sealed to             |
  *
  * From the 32 bytes behind the recovery words, and not from the root key, comes `words-identity`: the
  * seed of the hybrid identity that opens the words' slot (recovery-words.ts).

@@ -101,6 +101,18 @@ describe('agent/documents, removing', () => {
     })
   })
 
+  it('loses neither of two changes of one document in one batch', async () => {
+    const { id } = await add()
+    documents.onRemove((batch, document) => documents.markReseal(batch, document))
+    await documents.trash(id)
+    expect(documents.get(id).trashedAt).to.not.equal(undefined)
+    expect(documents.pendingReseals()).to.deep.equal([id])
+    await documents.delete(id)
+    expect(documents.list({ trashed: true })).to.be.empty
+    await reopen()
+    expect(documents.list({ trashed: true })).to.be.empty
+  })
+
   it('bounds who keeps blocks', () => {
     for (let n = 0; n < KEEPERS_MAX; n++) documents.keepBlocks(`keeper ${n}`, () => [])
     documents.keepBlocks('keeper 0', () => [])
