@@ -23,7 +23,7 @@ const NAMESPACE = 'elocker-address'
 export const ADDRESS_RECORD_BYTES_MAX = 4 * 1024
 
 /** Addresses of one record. */
-export const RECORD_ADDRESSES_MAX = 16
+const RECORD_ADDRESSES_MAX = 16
 
 /** Peers whose highest number is remembered: about 80 bytes each, below a small file's 1 MiB. */
 const PEERS_MAX = 10_000

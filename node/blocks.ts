@@ -40,7 +40,7 @@ import { QueueFullError, Semaphore } from './semaphore.ts'
 export const OPEN_FILES_MAX = 64
 
 /** Reads and writes that may wait for a descriptor; a careless reader of a 4 GiB file asks for 4,096 at once. */
-export const WAITING_MAX = 16_384
+const WAITING_MAX = 16_384
 
 /** Blocks of a `putMany` written at the same time: as many as libuv has threads for, twice. */
 const PUTS_AT_ONCE = 8

@@ -6,7 +6,7 @@
 import type { Clock } from '../agent/components.ts'
 
 /** Thrown where a {@link deadline} passed. */
-export class TimeOutError extends Error {
+class TimeOutError extends Error {
   constructor(limitMs: number) {
     super(`not done within ${limitMs} ms`)
     this.name = 'TimeoutError'

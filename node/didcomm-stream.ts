@@ -16,7 +16,7 @@ import { FrameReader, unsentAtMost, writeFrame } from './frames.ts'
 import { Semaphore } from './semaphore.ts'
 
 /** The extension writes the name without a slash; libp2p convention has one. Both are served, the standard's is offered first. */
-export const DIDCOMM_PROTOCOLS = ['didcomm/v2', '/didcomm/v2']
+const DIDCOMM_PROTOCOLS = ['didcomm/v2', '/didcomm/v2']
 
 /** Largest packed envelope, bytes (DESIGN §11; disclosed as `max_receive_bytes`). */
 export const ENVELOPE_BYTES_MAX = 256 * 1024

@@ -55,7 +55,7 @@ const DEAD_CONNECTION = new Set([
 ])
 
 /** A stream, and the connection it runs on. */
-export interface PeerStream {
+interface PeerStream {
   readonly stream: Stream
   readonly connection: Connection
 }

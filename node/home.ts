@@ -43,7 +43,7 @@ const runFacts = z.strictObject({
 })
 
 /** What run.json says of the running process. `token` is a secret. */
-export type RunFacts = z.infer<typeof runFacts>
+type RunFacts = z.infer<typeof runFacts>
 
 export interface Home {
   readonly folder: string

@@ -1,10 +1,11 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { expect } from 'chai'
-import { until } from '../clock.ts'
 import { failure } from './faulty-files.ts'
 import type { Peer, PeerOptions } from './peers.ts'
-import { soon, startPeer } from './peers.ts'
+import { eventually, soon, startPeer } from './peers.ts'
 
 describe('network', () => {
   const started: AsyncDisposable[] = []
@@ -58,17 +59,27 @@ describe('network', () => {
     const [facts] = a.network.peers()
     expect(facts).to.deep.include({ peerId: b.network.peerId, direction: 'outbound' })
     expect(Date.parse(facts!.since)).to.be.closeTo(Date.now(), 60_000)
-    await until(() => b.network.peers().length === 1, 'the other side knows too')
+    await eventually(() => b.network.peers().length === 1, 'the other side knows too')
     expect(b.network.peers()[0]).to.deep.include({
       peerId: a.network.peerId,
       direction: 'inbound'
     })
   })
 
+  it('lets an honest peer in while thirty sockets stay silent', async () => {
+    const [a, b] = [await peer(), await peer()]
+    const port = Number(b.network.addresses()[0]?.split('/')[4])
+    const silent = Array.from({ length: 30 }, () => connect(port, '127.0.0.1'))
+    await Promise.all(silent.map((socket) => once(socket, 'connect')))
+    await a.network.send(b.endpoint, Buffer.from('x'), soon())
+    expect(b.received).to.have.length(1)
+    for (const socket of silent) socket.destroy()
+  })
+
   it('connects to the named peers and to nobody else', async () => {
     const bootstrap = await peer()
     const a = await peer({ p2p: { bootstrap: bootstrap.network.addresses() } })
-    await until(() => a.network.peers().length === 1, 'connected')
+    await eventually(() => a.network.peers().length === 1, 'connected')
     expect(a.network.peers()[0]?.peerId).to.equal(bootstrap.network.peerId)
   })
 
@@ -83,16 +94,13 @@ describe('network', () => {
     await before[Symbol.asyncDispose]()
     const after = await peer({ privateKey, p2p: { bootstrap } })
     expect(after.endpoint.multiaddrs).to.not.deep.equal(stale.multiaddrs)
-    // The record is put a second after the DHT is there.
-    await new Promise<void>((resolve, reject) => {
-      const attempt = (): void => {
-        asker.network
-          .send(stale, Buffer.from('second'), soon())
-          .then(resolve, (error: unknown) => (attempts++ < 20 ? attempt() : reject(error)))
-      }
-      let attempts = 0
-      attempt()
-    })
+    // The record is put a second after the DHT is there: asked for again until it is.
+    let sent = false
+    for (let attempt = 0; attempt < 20 && !sent; attempt++)
+      sent = await asker.network.send(stale, Buffer.from('second'), soon()).then(
+        () => true,
+        () => false
+      )
     expect(Buffer.from(after.received[0]!.envelope).toString()).to.equal('second')
     expect(asker.events).to.include('peer-moved')
   }).timeout(30_000)
@@ -104,16 +112,19 @@ describe('network', () => {
     const hidden = await peer({ p2p: { listen: [], relays } })
     const circuit = (): readonly string[] =>
       hidden.network.addresses().filter((text) => text.includes('/p2p-circuit'))
-    await until(() => circuit().length > 0, 'a place at the relay')
+    await eventually(() => circuit().length > 0, 'a place at the relay')
     const a = await peer()
     await a.network.send(hidden.endpoint, Buffer.from('one'), soon())
     await a.network.send(hidden.endpoint, Buffer.alloc(200_000), soon())
     expect(hidden.received).to.have.length(2)
     await relay[Symbol.asyncDispose]()
-    await until(() => hidden.network.peers().length === 0, 'the relay is lost')
+    await eventually(() => hidden.network.peers().length === 0, 'the relay is lost')
     const listen = relays.map((text) => text.replace(/\/p2p\/.*/, ''))
     await peer({ privateKey: relayKey, p2p: { relay: true, listen } })
-    await until(() => circuit().length > 0 && hidden.network.peers().length > 0, 'a place again')
+    await eventually(
+      () => circuit().length > 0 && hidden.network.peers().length > 0,
+      'a place again'
+    )
     const late = await peer()
     await late.network.send(hidden.endpoint, Buffer.from('two'), soon())
     expect(hidden.received).to.have.length(3)

@@ -102,3 +102,15 @@ export function soon(): { signal: AbortSignal } {
 export async function rawBlock(bytes: Uint8Array): Promise<CID> {
   return CID.createV1(raw.code, await sha256.digest(bytes))
 }
+
+/** What libp2p and the watchdog need for a second try on a busy machine, milliseconds. */
+const EVENTUALLY_MS = 20_000
+
+/** Waits, turn by turn of the event loop, until the claim holds: for what real timers have to bring about. */
+export async function eventually(claim: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + EVENTUALLY_MS
+  while (!claim()) {
+    if (performance.now() > end) throw new Error(`not within ${EVENTUALLY_MS} ms: ${what}`)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
