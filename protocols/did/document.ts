@@ -31,6 +31,8 @@ const MULTIADDRS_MAX = 16
 /** Longest multiaddr read, in characters; one with a certificate hash and a relay takes about 200. */
 const MULTIADDR_CHARS_MAX = 512
 
+/** Nearly all DIDs; a character class alone is several times faster than one with an alternative. */
+const PLAIN_DID = /^did:[a-z0-9]{1,32}:[A-Za-z0-9._:-]*[A-Za-z0-9._-]$/
 const DID =
   /^did:[a-z0-9]{1,32}:(?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2})$/
 const FRAGMENT = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})+$/
@@ -64,7 +66,7 @@ export type ServiceEndpoint =
   | { readonly kind: 'http'; readonly url: string; readonly routingKeys: readonly string[] }
 
 /** A DID without path, query or fragment. */
-export const did = z.string().max(DID_CHARS_MAX).regex(DID, 'not a DID')
+export const did = z.string().refine((text) => isDid(text), 'not a DID')
 
 const reference = z
   .string()
@@ -112,7 +114,7 @@ type VerificationMethod = z.infer<typeof verificationMethod>
 
 /** Whether the text is a DID of at most {@link DID_CHARS_MAX} characters, without path, query or fragment. */
 export function isDid(text: string): boolean {
-  return text.length <= DID_CHARS_MAX && DID.test(text)
+  return text.length <= DID_CHARS_MAX && (PLAIN_DID.test(text) || DID.test(text))
 }
 
 /** Whether the text is an absolute key id: a DID, `#`, and a fragment. */

@@ -265,7 +265,9 @@ const headerSchema = z.object({
   typ: z.exactOptional(z.string()),
   alg: z.string(),
   enc: z.string(),
-  epk: z.record(z.string(), z.unknown()),
+  epk: z.custom<Readonly<Record<string, unknown>>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
+  ),
   apv: z.string(),
   apu: z.exactOptional(z.string()),
   skid: z.exactOptional(z.string()),
