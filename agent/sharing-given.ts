@@ -311,23 +311,15 @@ export class GivenGrants {
   }
 
   #documentRemoved(batch: Batch, document: string): void {
-    const { threads, documents, records, background } = this.#components
+    const { threads, documents, background } = this.#components
     const given = [...threads.grants('given')].filter(
       (thread) => thread.grant.document === document && threads.isLive(thread)
     )
     for (const thread of given) this.#end(batch, thread, 'document removed')
     if (given.length === 0) return
-    // The batch is the document's own, so the mark comes in another one. From the trash it may come back.
-    batch.afterwards(() =>
-      background.run('sharing-reseal-failed', async () => {
-        const marked = await records.change((next) => {
-          const kept = isKnown(documents, document)
-          if (kept) documents.markReseal(next, document)
-          return kept
-        })
-        if (marked) await this.#reseal(document)
-      })
-    )
+    // It may come back from the trash. One deleted for good takes its mark and its key with it.
+    documents.markReseal(batch, document)
+    batch.afterwards(() => background.run('sharing-reseal-failed', () => this.#reseal(document)))
   }
 
   /** Seals a marked document again. A fault is logged and tried again: the grant is refused either way. */
