@@ -65,6 +65,14 @@ export interface Network {
   endpoints(): readonly Endpoint[]
   /** This agent's own PeerId, base58: what an accepted grant names as its audience. */
   readonly peerId: string
+  /**
+   * Hands over where peers were last reached, by PeerId, and hears of changes, until the returned function
+   * is called. `undefined` where peers do not move.
+   */
+  learnt?(
+    before: ReadonlyMap<string, readonly string[]>,
+    changed: (peerId: string, multiaddrs: readonly string[]) => void
+  ): () => void
 }
 
 /** Structured log: an event name and fields; DIDs and CIDs yes, names, keys and document text never. */

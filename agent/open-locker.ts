@@ -21,6 +21,7 @@ import { openIdentity, type Identity } from './identity.ts'
 import { deriveKey } from './keys.ts'
 import { openLinks, type Links } from './links.ts'
 import { openOutbox, type DurableOutbox } from './outbox.ts'
+import { openPeerAddresses } from './peer-addresses.ts'
 import { openRecords, type Collection, type RecordDatabase, type Records } from './records.ts'
 import { openReplayMemory, type ReplayMemory } from './replay.ts'
 import { openSharing, type SharingStore } from './sharing.ts'
@@ -141,6 +142,7 @@ export async function openLocker(
   const tokens = await openTokens(basis)
   const background = new Background(logger)
   opened.defer(() => background.close())
+  opened.defer(await openPeerAddresses({ records, network, clock, background }))
   const closing = opened.move()
   return {
     ...basis,

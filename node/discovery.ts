@@ -5,7 +5,14 @@
  *
  * @module
  */
-import type { Connection, Libp2p, PeerId, PrivateKey, Stream } from '@libp2p/interface'
+import type {
+  Connection,
+  IdentifyResult,
+  Libp2p,
+  PeerId,
+  PrivateKey,
+  Stream
+} from '@libp2p/interface'
 import type { KadDHT, SingleKadDHT } from '@libp2p/kad-dht'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -17,6 +24,9 @@ import { deadline } from './deadline.ts'
 
 /** Addresses of one peer that are dialled; a DID document may list any number. */
 const ADDRESSES_MAX = 16
+
+/** Peers whose last addresses are held in memory; the agent keeps as many. */
+const MET_MAX = 1_000
 
 /** One round of dialling all known addresses, and one look-up in the DHT, milliseconds. */
 const DIAL_MS_MAX = 10_000
@@ -78,6 +88,9 @@ export interface DiscoveryComponents {
 
 export class Discovery {
   readonly #components: DiscoveryComponents
+  /** Peers we opened a stream to, and where they were last reached; no stranger gets in by connecting. */
+  readonly #met = new Map<string, readonly string[]>()
+  #learnt: ((peerId: string, multiaddrs: readonly string[]) => void) | undefined
   readonly #stopping = new AbortController()
   #cancelPublish: (() => void) | undefined
   #publishing: Promise<void> | undefined
@@ -91,6 +104,7 @@ export class Discovery {
     const { libp2p } = this.#components
     libp2p.addEventListener('self:peer:update', this.#changed)
     libp2p.addEventListener('peer:identify', this.#changed)
+    libp2p.addEventListener('peer:identify', this.#identified)
     this.#schedule(PUBLISH_AFTER_MS)
   }
 
@@ -98,6 +112,7 @@ export class Discovery {
     const { libp2p } = this.#components
     libp2p.removeEventListener('self:peer:update', this.#changed)
     libp2p.removeEventListener('peer:identify', this.#changed)
+    libp2p.removeEventListener('peer:identify', this.#identified)
     this.#stopping.abort(new Error('the agent is stopping'))
     this.#cancelPublish?.()
     await this.#publishing
@@ -109,6 +124,7 @@ export class Discovery {
    */
   readonly openStream: OpenStream = async (peer, hints, protocols, signal) => {
     const options = { signal, runOnLimitedConnection: true }
+    await this.#meet(peer)
     const connection = await this.connect(peer, hints, signal)
     try {
       return { connection, stream: await connection.newStream(protocols, options) }
@@ -118,6 +134,19 @@ export class Discovery {
     }
     const fresh = await this.connect(peer, hints, signal)
     return { connection: fresh, stream: await fresh.newStream(protocols, options) }
+  }
+
+  /** See agent/components.ts `Network.learnt`. */
+  learnt(
+    before: ReadonlyMap<string, readonly string[]>,
+    changed: (peerId: string, multiaddrs: readonly string[]) => void
+  ): () => void {
+    for (const [peer, multiaddrs] of before)
+      if ((this.#met.get(peer) ?? []).length === 0) this.#met.set(peer, multiaddrs)
+    this.#learnt = changed
+    return () => {
+      if (this.#learnt === changed) this.#learnt = undefined
+    }
   }
 
   /**
@@ -135,7 +164,12 @@ export class Discovery {
     const signal = AbortSignal.any([callerSignal, this.#stopping.signal])
     const open = openConnection(libp2p, peer)
     if (open !== undefined) return open
-    const known = [...this.#fromHints(peer, hints), ...(await this.#fromStore(peer))]
+    const met = this.#met.get(peer.toString()) ?? []
+    const known = unique([
+      ...(await this.#fromStore(peer)),
+      ...this.#fromHints(peer, met),
+      ...this.#fromHints(peer, hints)
+    ])
     const tried = new Set(known.map(String))
     const failures: unknown[] = []
     const direct = await this.#dial(known, signal, failures)
@@ -210,7 +244,35 @@ export class Discovery {
     const found = answers.flatMap((answer) =>
       answer.status === 'fulfilled' ? answer.value.flatMap((a) => dialable(a, peer)) : []
     )
-    return [...new Map(found.map((address) => [address.toString(), address])).values()]
+    return unique(found)
+  }
+
+  async #meet(peer: PeerId): Promise<void> {
+    const name = peer.toString()
+    if (this.#met.has(name)) return
+    if (this.#met.size >= MET_MAX) {
+      const [oldest] = this.#met.keys()
+      if (oldest !== undefined) this.#met.delete(oldest)
+    }
+    this.#met.set(name, [])
+    // Connected before we had anything to say to it: identify has run already.
+    await this.#remember(peer)
+  }
+
+  readonly #identified = ({ detail }: CustomEvent<IdentifyResult>): void => {
+    if (!this.#met.has(detail.peerId.toString())) return
+    this.#remember(detail.peerId).catch((error: unknown) =>
+      this.#components.logger.warn('peer-address-not-learnt', { error })
+    )
+  }
+
+  async #remember(peer: PeerId): Promise<void> {
+    const name = peer.toString()
+    const now = (await this.#fromStore(peer)).slice(0, ADDRESSES_MAX).map(String).toSorted()
+    const before = this.#met.get(name) ?? []
+    if (now.length === 0 || now.join() === before.join()) return
+    this.#met.set(name, now)
+    this.#learnt?.(name, now)
   }
 
   readonly #changed = (): void => this.#schedule(PUBLISH_AFTER_MS)
@@ -260,6 +322,10 @@ export class Discovery {
 function openConnection(libp2p: Libp2p, peer: PeerId): Connection | undefined {
   const open = libp2p.getConnections(peer).filter(({ status }) => status === 'open')
   return open.find(({ limits }) => limits === undefined) ?? open[0]
+}
+
+function unique(addresses: readonly Multiaddr[]): readonly Multiaddr[] {
+  return [...new Map(addresses.map((address) => [address.toString(), address])).values()]
 }
 
 /** Without a peer in its routing table a query only waits for its time to pass. */

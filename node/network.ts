@@ -178,6 +178,13 @@ export class PeerNetwork implements Network {
     ]
   }
 
+  learnt(
+    before: ReadonlyMap<string, readonly string[]>,
+    changed: (peerId: string, multiaddrs: readonly string[]) => void
+  ): () => void {
+    return this.#discovery.learnt(before, changed)
+  }
+
   /** Multiaddrs with the PeerId at their end; empty before the start. */
   addresses(): readonly string[] {
     return this.#libp2p.getMultiaddrs().map(String)

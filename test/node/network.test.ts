@@ -105,6 +105,42 @@ describe('network', () => {
     expect(asker.events).to.include('peer-moved')
   }).timeout(30_000)
 
+  it('finds a peer again by what it learnt, after both have moved and with nobody in between', async () => {
+    const keys = await Promise.all([generateKeyPair('Ed25519'), generateKeyPair('Ed25519')])
+    const learnt = new Map<string, readonly string[]>()
+    const a = await startPeer({ privateKey: keys[0] })
+    const forget = a.network.learnt(new Map(), (peerId, addresses) => learnt.set(peerId, addresses))
+    const b = await startPeer({ privateKey: keys[1] })
+    const invited = b.endpoint
+    await a.network.send(invited, Buffer.from('one'), soon())
+    await eventually(() => learnt.size === 1, 'the address is learnt')
+    await b[Symbol.asyncDispose]()
+    const moved = await peer({ privateKey: keys[1] })
+    await moved.network.send(a.endpoint, Buffer.from('here I am'), soon())
+    await eventually(
+      () => learnt.get(invited.peerId)?.join() === moved.network.addresses().join(),
+      'the new address is learnt'
+    )
+    forget()
+    await a[Symbol.asyncDispose]()
+    const again = await peer({ privateKey: keys[0] })
+    expect((await failure(again.network.send(invited, Buffer.from('two'), soon()))).code).to.equal(
+      'peer-unreachable'
+    )
+    again.network.learnt(learnt, () => undefined)
+    await again.network.send(invited, Buffer.from('two'), soon())
+    expect(moved.received).to.have.length(1)
+  })
+
+  it('learns no address of a stranger that only connects', async () => {
+    const [a, b] = [await peer(), await peer()]
+    const learnt: string[] = []
+    a.network.learnt(new Map(), (peerId) => learnt.push(peerId))
+    await b.network.send(a.endpoint, Buffer.from('x'), soon())
+    expect(a.received).to.have.length(1)
+    expect(learnt).to.be.empty
+  })
+
   it('is reached through a relay, and again after the relay restarted', async () => {
     const relayKey = await generateKeyPair('Ed25519')
     const relay = await startPeer({ privateKey: relayKey, p2p: { relay: true } })
