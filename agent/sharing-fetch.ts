@@ -17,7 +17,7 @@ import type { Audit } from './audit.ts'
 import type { Clock, Logger, Network, PullSession } from './components.ts'
 import type { ContactDirectory } from './contacts.ts'
 import { NAME_LENGTH_MAX } from './document-record.ts'
-import type { ByteRange, DocumentFacts, DocumentStore } from './documents.ts'
+import type { ByteRange, DocumentStore } from './documents.ts'
 import { LockerError, type LockerErrorCode } from './errors.ts'
 import type { Records } from './records.ts'
 import { openSealed } from './sealed-reader.ts'
@@ -30,6 +30,9 @@ export const VIEW_IDLE_MS = 60_000
 /** An accept may still be on its way when the first fetch arrives: tries, and the pause between them. */
 const ACCEPT_TRIES_MAX = 20
 const ACCEPT_PAUSE_MS = 250
+/** Tries to reach the owner of a damaged copy, and the pause between them: someone is waiting for the document. */
+const SOURCE_TRIES_MAX = 5
+const SOURCE_PAUSE_MS = 2_000
 /** How often one reading goes on after the document was sealed again under it. */
 const RESTARTS_MAX = 3
 /** Longest wait for the `replace` message that explains why a block is no longer in the grant, milliseconds. */
@@ -107,20 +110,19 @@ export class GrantReader {
     return work
   }
 
-  /** The content of a copy's source, straight from the owner's agent; `undefined` when the grant gives nothing now. */
-  async heal(
-    facts: DocumentFacts
-  ): Promise<{ content: AsyncIterable<Uint8Array<ArrayBuffer>> } | undefined> {
-    const { threads, logger } = this.#components
-    const thread = facts.source === undefined ? undefined : threads.get(facts.source.grant)
-    if (thread === undefined || !threads.isLive(thread) || thread.state !== 'accepted')
-      return undefined
-    try {
-      return { content: this.#thenCollect(await this.open(thread.id)) }
-    } catch (error) {
-      // The reading that asked will report the damage; this says why it could not be mended.
-      logger.warn('sharing-heal-failed', { grant: thread.id, error: String(error) })
-      return undefined
+  /**
+   * The content of a copy's source, to mend it with. Waits some seconds for an owner who cannot be reached:
+   * an agent that was just started is only now telling its contacts where it is. Throws as {@link open}.
+   */
+  async source(id: string): Promise<AsyncIterable<Uint8Array<ArrayBuffer>>> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return this.#thenCollect(await this.open(id))
+      } catch (error) {
+        const away = error instanceof LockerError && error.code === 'peer-unreachable'
+        if (!away || tries >= SOURCE_TRIES_MAX) throw error
+        await pause(this.#components.clock, SOURCE_PAUSE_MS, undefined)
+      }
     }
   }
 

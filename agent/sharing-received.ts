@@ -7,9 +7,9 @@ import { newMessageId } from '../protocols/message.ts'
 import { sharingBodies } from '../protocols/sharing.ts'
 import type { Audit } from './audit.ts'
 import type { Background } from './background.ts'
-import type { Clock, Network, Random } from './components.ts'
+import type { Clock, Logger, Network, Random } from './components.ts'
 import type { ContactDirectory, ContactFacts } from './contacts.ts'
-import type { DocumentStore } from './documents.ts'
+import type { DocumentFacts, DocumentStore } from './documents.ts'
 import { LockerError } from './errors.ts'
 import type { Outbox, OutboxItem } from './outbox.ts'
 import type { Records } from './records.ts'
@@ -33,6 +33,7 @@ export interface ReceivedComponents {
   readonly network: Pick<Network, 'peerId'>
   readonly clock: Clock
   readonly random: Random
+  readonly logger: Logger
   readonly background: Background
   readonly changed: (kind: 'grant' | 'request', id: string) => void
   /** Has unreferenced blocks removed, soon. */
@@ -134,6 +135,24 @@ export class ReceivedGrants {
     await this.#confirmed(id, options.signal)
     const content = await reader.open(id, options)
     return { facts: threads.grantFacts(threads.grant(id, 'received')), content }
+  }
+
+  /** The content to mend a damaged copy with; `undefined` when the grant gives nothing now. */
+  async heal(
+    facts: DocumentFacts
+  ): Promise<{ content: AsyncIterable<Uint8Array<ArrayBuffer>> } | undefined> {
+    const { threads, reader, logger } = this.#components
+    const thread = threads.get(facts.source?.grant ?? '')
+    if (thread?.state !== 'accepted' || !threads.isLive(thread)) return undefined
+    try {
+      await this.#announce(thread.id)
+      await this.#confirmed(thread.id, undefined)
+      return { content: await reader.source(thread.id) }
+    } catch (error) {
+      // The reading that asked will report the damage; this says why it could not be mended.
+      logger.warn('sharing-heal-failed', { grant: thread.id, error: String(error) })
+      return undefined
+    }
   }
 
   /** A contact is being forgotten: what it gave can no longer be fetched. */

@@ -141,7 +141,7 @@ class AgentSharing implements SharingStore {
       problem: (report, contact, batch) => inbound.problem(report, contact, batch)
     })
     documents.keepBlocks('sharing', () => reader.cachedRoots())
-    documents.setHeal((facts) => reader.heal(facts))
+    documents.setHeal((facts) => this.#received.heal(facts))
     contacts.onRemove(async (contact) => {
       await this.#given.contactRemoved(contact)
       await this.#received.contactRemoved(contact)

@@ -11,6 +11,8 @@ import { collect, Lockers, type Party, source } from '../lockers.ts'
 export const DEGREE: Uint8Array = new Uint8Array(randomBytes(1_300_000))
 
 interface GivenOptions {
+  /** Default: the degree. */
+  readonly document?: string
   readonly permission?: 'read' | 'copy'
   readonly expiresAt?: Date
 }

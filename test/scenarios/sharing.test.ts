@@ -165,67 +165,6 @@ describe('scenario: sharing', () => {
     }
   })
 
-  it('makes a copy that is Bob’s own, under another key', async () => {
-    const grant = await given(bob, { permission: 'copy' })
-    let progress = 0
-    const facts = await bob.locker.sharing.accept(grant.id, {
-      onProgress: (bytes) => (progress = bytes)
-    })
-    expect(progress).to.equal(DEGREE.length)
-    const [copy] = bob.locker.documents.list()
-    expect(facts.document.id).to.equal(copy?.id)
-    expect(copy?.source).to.deep.equal({
-      grant: grant.id,
-      from: bob.locker.contacts.get('Alice').did
-    })
-    expect(copy?.root).to.not.equal(degree.root)
-    const { content } = await bob.locker.documents.open(copy?.id ?? '')
-    same(await collect(content), DEGREE)
-    await parties.settled()
-    // What was fetched on the way is gone; nothing of Alice's ciphertext stays.
-    for (const cid of alice.blocks.blocks.keys()) expect(bob.blocks.blocks.has(cid)).to.be.false
-    expect(await actions(bob)).to.include('grant-copied')
-    // A second accept of a stored copy fetches nothing.
-    const { fetches } = alice.locker.sharing.grant(grant.id)
-    await bob.locker.sharing.accept(grant.id)
-    expect(alice.locker.sharing.grant(grant.id).fetches).to.equal(fetches)
-  })
-
-  it('goes on with a copy where Alice’s absence broke it off', async () => {
-    const grant = await given(bob, { permission: 'copy' })
-    let blocks = 0
-    bob.blocks.readFails = () => undefined
-    alice.blocks.readFails = () => {
-      // The header's leaf and the root have gone through.
-      if ((blocks += 1) === 3) alice.node.away = true
-    }
-    const broken = await failure(bob.locker.sharing.accept(grant.id))
-    expect(broken.code).to.equal('peer-unreachable')
-    expect(bob.locker.documents.list()).to.be.empty
-    alice.blocks.readFails = () => undefined
-    alice.node.away = false
-    const before = alice.node.served.get(bob.node.peerId) ?? 0
-    expect(before).to.be.greaterThan(0)
-    await bob.locker.sharing.accept(grant.id)
-    expect(bob.locker.documents.list()).to.have.length(1)
-    // Root anew, and each leaf that had not arrived, once.
-    const leaves = [...alice.blocks.blocks.keys()].length - 1
-    const after = alice.node.served.get(bob.node.peerId) ?? 0
-    expect(after - before).to.be.at.most(1 + leaves)
-    expect(after).to.be.at.most(2 + leaves)
-  })
-
-  it('mends a damaged copy from its source', async () => {
-    const grant = await accepted(bob, { permission: 'copy' })
-    await parties.settled()
-    const [copy] = bob.locker.documents.list()
-    const [leaf = ''] = [...bob.blocks.blocks.keys()].filter((cid) => cid !== copy?.root)
-    bob.blocks.flip(leaf, 500)
-    const { content } = await bob.locker.documents.open(copy?.id ?? '')
-    same(await collect(content), DEGREE)
-    expect(alice.locker.sharing.grant(grant.id).fetches).to.equal(2)
-  })
-
   it('takes a grant back: refused, sealed again, told; and Carol’s goes on', async () => {
     const toBob = await accepted(bob)
     const toCarol = await accepted(carol)
