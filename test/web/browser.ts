@@ -90,14 +90,25 @@ export interface AxeFault {
   readonly nodes: readonly string[]
 }
 
-/** Runs axe-core (WCAG 2.2 AA and best practice) through CDP, which a strict policy does not stop. */
-export async function axe(page: Page): Promise<readonly AxeFault[]> {
+/**
+ * Runs axe-core (WCAG 2.2 AA and best practice) through CDP, which a strict policy does not stop.
+ * `rules`: only these, e.g. what a change of colours alone can break.
+ */
+export async function axe(page: Page, rules?: readonly string[]): Promise<readonly AxeFault[]> {
   axeSource ??= readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+  const options = {
+    resultTypes: ['violations'],
+    // Off unless asked for: WCAG 2.2 §2.5.8, 24 px.
+    rules: { 'target-size': { enabled: rules === undefined } },
+    ...(rules === undefined ? {} : { runOnly: { type: 'rule', values: rules } })
+  }
   const session = await page.context().newCDPSession(page)
   try {
-    await session.send('Runtime.evaluate', { expression: await axeSource })
+    const known = await session.send('Runtime.evaluate', { expression: 'typeof axe' })
+    if (known.result.value === 'undefined')
+      await session.send('Runtime.evaluate', { expression: await axeSource })
     const { result } = await session.send('Runtime.evaluate', {
-      expression: `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+      expression: `axe.run(document, ${JSON.stringify(options)}).then(({ violations }) =>
         JSON.stringify(violations.map(({ id, nodes }) => ({
           id, nodes: nodes.map((node) => node.html.slice(0, 160) + ' ' + node.failureSummary)
         }))))`,
