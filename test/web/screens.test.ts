@@ -125,18 +125,6 @@ describe('screens', function () {
     await Promise.all([full, empty, sealed].map((mock) => mock?.close()))
   })
 
-  /** Looks at what is shown: light and dark, and that nothing needs scrolling sideways on a small phone. */
-  async function look(page: Page): Promise<void> {
-    await wear(page, 'light')
-    expect(await axe(page), 'light').to.deep.equal([])
-    await wear(page, 'dark')
-    expect(await axe(page, ['color-contrast']), 'dark').to.deep.equal([])
-    await page.setViewportSize({ width: NARROW, height: 640 })
-    const width = await page.evaluate('document.documentElement.scrollWidth')
-    await page.setViewportSize({ width: 1280, height: 800 })
-    expect(width, 'width on a small phone').to.be.at.most(NARROW)
-  }
-
   for (const screen of SCREENS)
     it(`${screen.name} is accessible, in light and dark, and fits a small phone`, async () => {
       const { page } = watched
@@ -274,6 +262,18 @@ describe('screens', function () {
     expect(watched.strays).to.be.empty
   })
 })
+
+/** Looks at what is shown: light and dark, and that nothing needs scrolling sideways on a small phone. */
+async function look(page: Page): Promise<void> {
+  await wear(page, 'light')
+  expect(await axe(page), 'light').to.deep.equal([])
+  await wear(page, 'dark')
+  expect(await axe(page, ['color-contrast']), 'dark').to.deep.equal([])
+  await page.setViewportSize({ width: NARROW, height: 640 })
+  const width = await page.evaluate('document.documentElement.scrollWidth')
+  await page.setViewportSize({ width: 1280, height: 800 })
+  expect(width, 'width on a small phone').to.be.at.most(NARROW)
+}
 
 /** Changes the reader's colour scheme, and waits until the page has been drawn in it. */
 async function wear(page: Page, colorScheme: 'light' | 'dark'): Promise<void> {
