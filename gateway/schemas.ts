@@ -225,6 +225,9 @@ export const storageFacts = mirrors<StorageFacts>()(
 /** A one-time token: 32 bytes in base64url. */
 export const startSession = z.strictObject({ token: z.string().min(1).max(200) })
 
+/** `<private url>/#t=<one-time token>`, good once within 12 hours. */
+export const openingAddress = z.object({ url: z.string() })
+
 // ── Documents ────────────────────────────────────────────────────────────────────────────────────────
 
 const versionFacts = mirrors<VersionFacts>()(

@@ -128,6 +128,12 @@ function agentCommands(parent: Command): void {
         (await import('./commands/locker.ts')).status(client, voice)
       )
   )
+  command(parent, 'open', 'print a fresh address of the page, to let a browser in').action(
+    (options: Common) =>
+      withClient(options, async (client, voice) =>
+        (await import('./commands/locker.ts')).openPage(client, voice)
+      )
+  )
   command(parent, 'doctor', 'look for faults and say what to do').action((options: Common) =>
     run(options, async (voice) =>
       (await import('./commands/doctor.ts')).doctor(voice, homeFolder(options.home))

@@ -6,8 +6,8 @@
 import { LockerError } from '../../agent/errors.ts'
 import { cookieName, sessionCookie, type Sessions } from '../auth.ts'
 import type { NodeFacts } from '../node-facts.ts'
-import { emptyRoute, type Route } from '../route.ts'
-import { startSession } from '../schemas.ts'
+import { emptyRoute, jsonRoute, type Route } from '../route.ts'
+import { openingAddress, startSession } from '../schemas.ts'
 
 export function sessionRoutes({
   sessions,
@@ -18,6 +18,18 @@ export function sessionRoutes({
 }): readonly Route[] {
   const secure = (): boolean => node.addresses().private.startsWith('https:')
   return [
+    jsonRoute({
+      method: 'post',
+      path: '/session/addresses',
+      access: 'admin',
+      secret: true,
+      summary:
+        'Make an address that opens the page once, for a browser that is not let in (any more)',
+      status: 201,
+      answer: openingAddress,
+      answers: 'The address; it holds a one-time token',
+      handle: () => ({ url: `${node.addresses().private}/#t=${sessions.issueToken()}` })
+    }),
     emptyRoute({
       method: 'post',
       path: '/session',

@@ -168,6 +168,14 @@ export async function status(client: Client, voice: Voice): Promise<void> {
   )
 }
 
+/** Prints an address that opens the page in a browser, once: the last one was used, or its session has ended. */
+export async function openPage(client: Client, voice: Voice): Promise<void> {
+  const { url } = await client.call<{ url: string }>('/api/v1/session/addresses', {
+    method: 'POST'
+  })
+  say(voice, { url }, url)
+}
+
 /** Opens the vault of the running agent. */
 export async function unlock(
   client: Client,

@@ -61,6 +61,16 @@ describe('gateway: sessions', () => {
     expect(answers.filter(({ status }) => status === 204)).to.have.length(1)
   })
 
+  it('makes a fresh address that lets a browser in once', async () => {
+    await using test = await TestGateway.open()
+    const made = await test.call('/api/v1/session/addresses', { method: 'POST' })
+    const { url } = made.json()
+    const token = /^http:\/\/localhost:\d+\/#t=([A-Za-z0-9_-]{43})$/.exec(String(url))?.[1]
+    const first = await test.bare('/api/v1/session', { method: 'POST', json: { token } })
+    const second = await test.bare('/api/v1/session', { method: 'POST', json: { token } })
+    expect([made.status, first.status, second.status]).to.deep.equal([201, 204, 401])
+  })
+
   it('ends a session on request', async () => {
     await using test = await TestGateway.open()
     const cookie = await test.session()

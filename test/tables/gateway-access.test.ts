@@ -54,6 +54,7 @@ const ROWS: readonly Row[] = [
   { route: 'post /node/lock',           access: 'admin',   open: 204, sealed: 204, new: 409, path: at('/node/lock') },
   { route: 'get /node/peers',           access: 'admin',   open: 200, sealed: 200, new: 200, path: at('/node/peers') },
   { route: 'get /node/storage',         access: 'admin',   open: 200, sealed: 200, new: 200, path: at('/node/storage') },
+  { route: 'post /session/addresses',   access: 'admin',   open: 201, sealed: 201, new: 201, path: at('/session/addresses') },
   { route: 'post /session',             access: 'none',    open: 204, sealed: 204, new: 204, path: at('/session'), body: ({ oneTime }) => ({ token: oneTime }) },
   { route: 'delete /session',           access: 'none',    open: 204, sealed: 204, new: 204, path: at('/session') },
   { route: 'post /locker',              access: 'admin',   open: 409, sealed: 409, new: 201, path: at('/locker'), body: () => ({ name: 'Alice', passphrase: PASSPHRASE }) },

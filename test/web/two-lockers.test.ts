@@ -130,7 +130,7 @@ describe('two lockers, through their pages', function () {
 
     await show(guest, '#/', 'Your documents')
     await guest.getByRole('link', { name: 'Photo.png' }).last().click()
-    await guest.getByText('Can open it').waitFor()
+    await guest.getByText('Can open it', { exact: true }).waitFor()
     await guest.getByRole('button', { name: 'Stop sharing' }).click()
     await guest.getByRole('dialog').getByRole('button', { name: 'Stop sharing' }).click()
     await guest.getByText('Stopped', { exact: true }).waitFor()
