@@ -18,6 +18,9 @@ const TYPES: readonly AgentEvent['type'][] = [
   'activity'
 ]
 
+/** Pause before connecting again after the server has refused the stream, milliseconds. */
+const REFUSED_PAUSE_MS = 10_000
+
 /** Stands for whatever was missed. */
 const GAP: AgentEvent = { number: 0, type: 'vault' }
 
@@ -47,6 +50,13 @@ function connect(): EventSource {
     for (const entry of listeners) entry.listener(GAP)
   })
   for (const type of TYPES) source.addEventListener(type, onMessage)
+  // A broken connection is made again by the browser; a refusal (too many streams, session ended) is not.
+  source.addEventListener('error', () => {
+    if (source.readyState !== EventSource.CLOSED) return
+    setTimeout(() => {
+      if (stream === source) stream = connect()
+    }, REFUSED_PAUSE_MS)
+  })
   return source
 }
 
