@@ -18,6 +18,7 @@
  *
  * @module
  */
+import type { Audit } from './audit.ts'
 import type { Clock, Logger, Random } from './components.ts'
 import type { Delivery, DeliveryOutcome } from './delivery.ts'
 import { LockerError } from './errors.ts'
@@ -112,6 +113,7 @@ export interface OutboxAnswers {
 
 export interface OutboxComponents {
   readonly records: Records
+  readonly audit: Pick<Audit, 'append'>
   readonly delivery: Pick<Delivery, 'deliver'>
   /** The contact a DID belongs or belonged to; with a batch, also one that the batch adds. */
   readonly recipient: (
@@ -423,6 +425,7 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
         this.#finish(batch, id, { ...sent, state: 'sent', sentAt: now.toISOString() })
       } else if (outcome.final) {
         logger.warn('outbox-failed', { id, to: item.to, error: outcome.error })
+        this.#noteGivenUp(batch, item, outcome.error)
         this.#finish(batch, id, { ...tried, state: 'failed', lastError: outcome.error })
       } else {
         const pauseMs = RETRY_MS[Math.min(item.attempts, RETRY_MS.length - 1)] ?? SWEEP_MS
@@ -430,6 +433,16 @@ export class DurableOutbox implements Outbox, OutboxAnswers {
         this.#items.put(batch, id, { ...tried, lastError: outcome.error, nextAttemptAt })
         batch.afterwards(() => this.#notify(id))
       }
+    })
+  }
+
+  /** Giving up is not to be missed: the owner believes that the contact has been told. */
+  #noteGivenUp(batch: Batch, { to, letter }: Queued, reason: string): void {
+    const name = this.#components.recipient(to)?.name ?? ''
+    this.#components.audit.append(batch, {
+      action: 'message-given-up',
+      actor: 'locker',
+      details: { contact: to, to: name, type: letter.type, reason }
     })
   }
 

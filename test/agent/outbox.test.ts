@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { openAudit, type Audit } from '../../agent/audit.ts'
 import { LockerError } from '../../agent/errors.ts'
 import type { DeliveryOutcome, Letter } from '../../agent/delivery.ts'
 import { openOutbox, type DurableOutbox, type OutgoingMessage } from '../../agent/outbox.ts'
@@ -27,6 +28,7 @@ class Desk {
   })
   #records: Records | undefined
   #outbox: DurableOutbox | undefined
+  #audit: Audit | undefined
   readonly #start = this.clock.now().getTime()
 
   get outbox(): DurableOutbox {
@@ -41,8 +43,10 @@ class Desk {
 
   async open(itemsMax?: number): Promise<void> {
     this.#records = await this.home.open()
+    this.#audit = await openAudit({ records: this.#records, clock: this.clock })
     this.#outbox = await openOutbox({
       records: this.#records,
+      audit: this.#audit,
       delivery: {
         deliver: async (letter, route) => {
           const to = 'contact' in route ? route.contact : route.stranger
@@ -58,6 +62,12 @@ class Desk {
       ...(itemsMax === undefined ? {} : { itemsMax })
     })
     this.#outbox.begin()
+  }
+
+  /** Actions in the activity, oldest first, with the reason given. */
+  async activity(): Promise<ReadonlyArray<readonly [action: string, reason: unknown]>> {
+    const entries = (await this.#audit?.list()) ?? []
+    return entries.map(({ action, details }) => [action, details?.['reason']] as const).toReversed()
   }
 
   async close(): Promise<void> {
@@ -227,6 +237,7 @@ describe('outbox', () => {
     desk.outcome = () => ({ ok: false, error: 'limit-exceeded: too large', final: true })
     const id = await desk.post()
     expect(desk.outbox.get(id)).to.include({ state: 'failed', attempts: 1 })
+    expect(await desk.activity()).to.deep.equal([['message-given-up', 'limit-exceeded: too large']])
   })
 
   it('tries a failed message anew, with its whole lifetime', async () => {
