@@ -38,7 +38,10 @@ export interface AgentLimits {
   readonly spool?: { readonly bytes?: number; readonly envelopes?: number }
   /** log2 of scrypt's N for new passphrase slots; 18. */
   readonly scryptWorkFactor?: number
-  /** Seals the vault when no feature was used for so long, milliseconds. Default: never. */
+  /**
+   * Seals the vault when no door was used for so long, milliseconds; a page or a metrics scrape that looks
+   * counts as use, messages of others do not. Default: never.
+   */
   readonly idleMs?: number
 }
 
