@@ -8,11 +8,13 @@ import { autoNAT } from '@libp2p/autonat'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { dcutr } from '@libp2p/dcutr'
 import { identify } from '@libp2p/identify'
-import type { Libp2p, PeerDiscovery, PeerRouting, PrivateKey } from '@libp2p/interface'
+import type { Libp2p, PeerRouting, PrivateKey } from '@libp2p/interface'
 import { peerRoutingSymbol } from '@libp2p/interface'
 import type { KadDHT, KadDHTComponents, KadDHTInit } from '@libp2p/kad-dht'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import type { mdns as mdnsFactory } from '@libp2p/mdns'
 import { noise } from '@libp2p/noise'
+import type { Ping } from '@libp2p/ping'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
@@ -75,6 +77,7 @@ const PING_STREAMS_MAX = 8
 /** What is needed of the services by name. */
 export interface Services extends Record<string, unknown> {
   readonly dht: KadDHT
+  readonly ping: Ping
 }
 
 export interface PeerOptions {
@@ -212,7 +215,7 @@ function innermost(error: unknown): unknown {
 }
 
 /** Loaded only where there is a LAN to look at. */
-async function lanDiscovery(): Promise<(components: never) => PeerDiscovery> {
+async function lanDiscovery(): Promise<ReturnType<typeof mdnsFactory>> {
   const { mdns } = await import('@libp2p/mdns')
   return mdns({ serviceTag: MDNS_SERVICE })
 }

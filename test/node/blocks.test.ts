@@ -24,7 +24,9 @@ async function block(bytes: Uint8Array, code: number = raw.code): Promise<CID> {
 
 async function fileOf(folder: string, cid: CID): Promise<string> {
   const names = await readdir(folder, { recursive: true })
-  const name = names.find((entry) => entry.endsWith(`/${cid.toString()}`))
+  const name = names.find(
+    (entry) => entry.endsWith(`/${cid.toString()}`) && !entry.startsWith('damaged/')
+  )
   if (name === undefined) throw new Error(`no file of ${cid.toString()}`)
   return join(folder, name)
 }
