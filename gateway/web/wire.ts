@@ -67,7 +67,7 @@ export interface RecoveryKit {
   readonly ask: readonly [number, number, number]
 }
 
-export interface VersionFacts {
+interface VersionFacts {
   readonly number: number
   readonly root: string
   readonly sizeBytes: number
@@ -105,7 +105,7 @@ export interface CheckReport {
 }
 
 export type Permission = 'read' | 'copy'
-export type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
+type GrantState = 'requested' | 'granted' | 'accepted' | 'declined' | 'revoked' | 'expired'
 
 export interface GrantFacts {
   readonly id: string

@@ -69,7 +69,7 @@ function detail(entry: ActivityEntry, name: string): string | undefined {
 }
 
 /** Who did it, as a name. */
-export function actorName(entry: ActivityEntry): string {
+function actorName(entry: ActivityEntry): string {
   if (entry.actor === 'owner') return t('activity.you')
   if (entry.actor === 'locker') return t('activity.locker')
   if (entry.actor === 'link') return t('activity.someone')

@@ -4,8 +4,7 @@
  * @module
  */
 import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { readFile } from 'node:fs/promises'
+import axeCore from 'axe-core'
 import { type Browser, type BrowserContext, type Page, chromium } from 'playwright-core'
 
 const SYSTEM_BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -82,8 +81,6 @@ export async function watch(browser: Browser, options: WatchOptions): Promise<Wa
   return watched
 }
 
-let axeSource: Promise<string> | undefined
-
 /** One fault axe-core found, in short. */
 export interface AxeFault {
   readonly id: string
@@ -95,7 +92,6 @@ export interface AxeFault {
  * `rules`: only these, e.g. what a change of colours alone can break.
  */
 export async function axe(page: Page, rules?: readonly string[]): Promise<readonly AxeFault[]> {
-  axeSource ??= readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
   const options = {
     resultTypes: ['violations'],
     // Off unless asked for: WCAG 2.2 §2.5.8, 24 px.
@@ -106,7 +102,7 @@ export async function axe(page: Page, rules?: readonly string[]): Promise<readon
   try {
     const known = await session.send('Runtime.evaluate', { expression: 'typeof axe' })
     if (known.result.value === 'undefined')
-      await session.send('Runtime.evaluate', { expression: await axeSource })
+      await session.send('Runtime.evaluate', { expression: axeCore.source })
     const { result } = await session.send('Runtime.evaluate', {
       expression: `axe.run(document, ${JSON.stringify(options)}).then(({ violations }) =>
         JSON.stringify(violations.map(({ id, nodes }) => ({

@@ -28,10 +28,10 @@ import {
 } from './sample-locker.ts'
 
 /** Where `vite build gateway/web` writes. */
-export const PAGE_FOLDER = fileURLToPath(new URL('../../gateway/web/dist', import.meta.url))
+const PAGE_FOLDER = fileURLToPath(new URL('../../gateway/web/dist', import.meta.url))
 
 /** What the page must do with: nothing inline, nothing from elsewhere (gateway/headers.ts). */
-export const STRICT_POLICY =
+const STRICT_POLICY =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** The one passphrase the mock opens to, and the one-time token it takes. */

@@ -32,7 +32,7 @@ export function ago(milliseconds: number): string {
 const ROOT = 'bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi'
 export const MARIA = 'did:peer:2.Ez6LSbysY2xFMRpGMhb7tFTLMpeuPRaqaWM1yECx2AtzE3KCc.Maria'
 export const UNIVERSITY = 'did:peer:2.Ez6LSghwSE437wnDE1pt3X6hVDUQzSjsHzinpX3XFvMjRAm7y.University'
-export const EMPLOYER = 'did:peer:2.Ez6LSmqgsBFVvBoKMN9ioNvtuFbUGcgcJkVqrbJdYhKX2VBzB.Employer'
+const EMPLOYER = 'did:peer:2.Ez6LSmqgsBFVvBoKMN9ioNvtuFbUGcgcJkVqrbJdYhKX2VBzB.Employer'
 
 /** A document and its bytes. */
 export interface SampleDocument {
