@@ -291,5 +291,37 @@ describe('the page, against a real node', function () {
     expect(test.node.agent.vault.state).to.equal('open')
   })
 
+  it('brings the locker back on another computer, from its backup and the words', async () => {
+    const { page } = asha
+    await page.goto(`${test.node.urls.private}/#/settings`)
+    const saving = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Download a backup' }).click()
+    const backup = await (await saving).path()
+
+    await using other = await startTestNode()
+    const elsewhere = await watch(browser, { origins: other.origins })
+    await elsewhere.page.goto(other.node.urls.open)
+    await elsewhere.page.getByRole('button', { name: 'Restore a backup' }).click()
+    await elsewhere.page.getByLabel('Backup file').setInputFiles(backup)
+    await elsewhere.page.getByRole('button', { name: 'Restore', exact: true }).click()
+    await elsewhere.page.getByText('3 documents restored').waitFor()
+    await elsewhere.page.getByLabel('Recovery words').fill(words.toReversed().join(' '))
+    await elsewhere.page.getByRole('button', { name: 'Unlock' }).click()
+    await elsewhere.page
+      .getByText('do not open this locker')
+      .or(elsewhere.page.getByText('not the words of a recovery kit'))
+      .first()
+      .waitFor()
+    await elsewhere.page.getByLabel('Recovery words').fill(words.join('\n'))
+    await elsewhere.page.getByRole('button', { name: 'Unlock' }).click()
+    await elsewhere.page.getByRole('link', { name: 'Degree.pdf' }).click()
+    await elsewhere.page
+      .getByRole('figure', { name: 'Page 1 of 1' })
+      .getByText('Asha Kulkarni')
+      .waitFor({ state: 'attached' })
+    clean(elsewhere)
+    await elsewhere.context.close()
+  })
+
   it('has caused no error, no policy violation and no request elsewhere', () => clean(asha))
 })

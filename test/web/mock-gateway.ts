@@ -314,6 +314,8 @@ function routesOf(
       /^\/documents$/,
       ({ url, raw }) => {
         const name = url.searchParams.get('name') ?? ''
+        // Never answered: stands for an upload under way.
+        if (name.startsWith('slow')) return new Promise(() => undefined)
         if (name.startsWith('full')) throw new Refused(507, 'storage-full', { free: 120_000_000 })
         const id = `new${documents.size}`.padEnd(26, 'b')
         const time = new Date().toISOString()

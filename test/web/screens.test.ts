@@ -170,6 +170,28 @@ describe('screens', function () {
     expect(await axe(page)).to.deep.equal([])
   })
 
+  it('takes files dropped anywhere, several at once, and lets one be cancelled', async () => {
+    const { page } = watched
+    await page.goto(`${empty.url}/#/`)
+    await page.getByRole('heading', { level: 1, name: 'Your documents' }).waitFor()
+    await page.evaluate(
+      `{
+        const transfer = new DataTransfer()
+        transfer.items.add(new File(['one'], 'dropped one.txt'))
+        transfer.items.add(new File(['two'], 'slow two.txt'))
+        const options = { dataTransfer: transfer, bubbles: true, cancelable: true }
+        document.body.dispatchEvent(new DragEvent('dragover', options))
+        setTimeout(() => document.body.dispatchEvent(new DragEvent('drop', options)), 50)
+      }`
+    )
+    await page.getByText('Drop to add').waitFor()
+    await page.getByRole('link', { name: 'dropped one.txt' }).first().waitFor()
+    expect(await axe(page)).to.deep.equal([])
+    await page.getByRole('button', { name: 'Cancel slow two.txt' }).click()
+    await page.getByText('Cancelled', { exact: true }).waitFor()
+    expect(await page.getByText('Drop to add').count()).to.equal(0)
+  })
+
   it('too many wrong passphrases show the time left, and the words are the other way in', async () => {
     const { page } = watched
     await page.goto(`${sealed.url}/#t=${TOKEN}`)
