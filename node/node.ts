@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Agent } from '../agent/agent.ts'
 import { createAgent } from '../agent/agent.ts'
 import type { Logger } from '../agent/components.ts'
+import { LockerError } from '../agent/errors.ts'
 import type { NodeFacts } from '../gateway/node-facts.ts'
 import type { Gateway } from '../gateway/server.ts'
 import { createGateway } from '../gateway/server.ts'
@@ -202,8 +203,17 @@ async function unlock(
 ): Promise<void> {
   if (secret === undefined) return
   // A container is given its passphrase file before its locker is created.
-  if (agent.vault.state === 'new') log.info('vault-absent')
-  else await agent.vault.open(secret)
+  if (agent.vault.state === 'new') {
+    log.info('vault-absent')
+    return
+  }
+  try {
+    await agent.vault.open(secret)
+  } catch (error) {
+    if (!(error instanceof LockerError && error.code === 'vault-damaged')) throw error
+    // The words open the vault all the same, and only a running agent can be given them.
+    log.error('vault-not-opened', { error })
+  }
 }
 
 function nodeFacts(parts: {
