@@ -8,12 +8,23 @@ import axeCore from 'axe-core'
 import { type Browser, type BrowserContext, type Page, chromium } from 'playwright-core'
 
 const SYSTEM_BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+/**
+ * Arguments the packaged browser brings for functions in a cloud and a test must not have: one process for
+ * all ends with the first context closed, and without web security there would be less to test.
+ */
+const UNWANTED = new Set([
+  '--single-process',
+  '--no-zygote',
+  '--disable-web-security',
+  '--allow-running-insecure-content'
+])
 const START_MS = 20_000
 
-/** Starts a browser, or says why there is none. */
+/** Starts a browser, or says why there is none. `PACKAGED_BROWSER=1`: the one from npm, whatever else there is. */
 export async function startBrowser(): Promise<Browser | { readonly reason: string }> {
   try {
-    const system = SYSTEM_BROWSERS.find((path) => existsSync(path))
+    const packaged = process.env['PACKAGED_BROWSER'] === '1'
+    const system = packaged ? undefined : SYSTEM_BROWSERS.find((path) => existsSync(path))
     if (system !== undefined)
       return await chromium.launch({
         executablePath: system,
@@ -23,7 +34,7 @@ export async function startBrowser(): Promise<Browser | { readonly reason: strin
     const packed = (await import('@sparticuz/chromium')).default
     return await chromium.launch({
       executablePath: await packed.executablePath(),
-      args: [...packed.args, '--no-sandbox'],
+      args: [...packed.args.filter((argument) => !UNWANTED.has(argument)), '--no-sandbox'],
       timeout: START_MS
     })
   } catch (error) {
