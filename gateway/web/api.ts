@@ -32,9 +32,12 @@ import type {
 } from './wire.ts'
 
 const BASE = '/api/v1'
-/** Pages of one list that are fetched on end: 100 items each is more than a screen can use. */
+/** Pages of one list that are fetched on end: 25,000 documents are more than a page can list usefully. */
 const PAGES_MAX = 50
-const PAGE_ITEMS = 100
+/** Items on a page; the most the server gives. */
+const PAGE_ITEMS = 500
+/** Activity entries fetched at once. */
+const ENTRIES = 100
 
 type Query = Readonly<Record<string, string | number | undefined>>
 
@@ -215,7 +218,7 @@ export const activity = {
     options: { before?: number; document?: string } = {},
     signal?: AbortSignal
   ): Promise<Listed<ActivityEntry>> =>
-    call('/activity', { query: { ...options, limit: PAGE_ITEMS }, signal }),
+    call('/activity', { query: { ...options, limit: ENTRIES }, signal }),
   verify: (): Promise<{ entries: number; ok: boolean; firstBad?: number }> =>
     call('/activity/verify', { method: 'POST' })
 }

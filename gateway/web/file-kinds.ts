@@ -40,6 +40,15 @@ export function previewOf(mediaType: string): PreviewKind {
   return 'none'
 }
 
+/** Largest PDF or image that is held in the page to be shown, bytes. */
+export const PREVIEW_BYTES_MAX = 100 * 1024 * 1024
+
+/** Whether the page shows a document of this type and size; of a text it shows the beginning. */
+export function showable(mediaType: string, sizeBytes: number): boolean {
+  const kind = previewOf(mediaType)
+  return kind === 'text' || (kind !== 'none' && sizeBytes <= PREVIEW_BYTES_MAX)
+}
+
 /** The family of a type, for its icon. */
 export function kindOf(mediaType: string): FileKind {
   const type = essenceOf(mediaType)
