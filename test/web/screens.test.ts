@@ -221,6 +221,10 @@ describe('screens', function () {
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
     expect(await focused(page)).to.equal('Share')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await focused(page)).to.equal('Share')
     await page.goto(`${full.url}/#/settings`)
     await page.getByRole('heading', { level: 1, name: 'Settings' }).waitFor()
     // The new screen's heading has the focus, so that a screen reader begins there.
