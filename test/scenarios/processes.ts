@@ -108,6 +108,7 @@ export class Party {
 
   /** Starts the agent and waits until it answers. */
   async up(...more: string[]): Promise<Ready> {
+    if (this.#child !== undefined) throw new Error(`${this.name} is up already`)
     const child = spawn(
       process.execPath,
       [
