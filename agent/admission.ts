@@ -15,13 +15,13 @@ import { TokenBucket, type Rate } from './token-bucket.ts'
 export const PEER_RATE: Rate = { perSecond: 50, burst: 100 }
 
 /** Envelopes that may wait for their turn, for each rate: two seconds' worth. */
-export const WAITING_MAX = 100
+const WAITING_MAX = 100
 
 /** Bytes of all envelopes being processed or waiting. */
-export const INTAKE_BYTES_MAX = 64 * 1024 * 1024
+const INTAKE_BYTES_MAX = 64 * 1024 * 1024
 
 /** Peers and contacts whose rate is remembered; one that is full again is forgotten first. */
-export const BUCKETS_MAX = 10_000
+const BUCKETS_MAX = 10_000
 
 export interface AdmissionComponents {
   readonly clock: Clock

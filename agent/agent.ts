@@ -30,28 +30,18 @@ import type { TokenFacts, Tokens } from './tokens.ts'
 import { openVault, type RecoveryKit, type Secret, type Vault, type VaultState } from './vault.ts'
 import { MESSAGE_BYTES_MAX } from '../protocols/message.ts'
 
-export type { ActivityEntry, Activity } from './audit.ts'
-export type {
-  Clock,
-  Endpoint,
-  Logger,
-  Network,
-  PullAnswer,
-  PullSession,
-  Random,
-  SmallFiles
-} from './components.ts'
-export type { ContactFacts, Contacts, InvitationFacts } from './contacts.ts'
+export type { ActivityEntry } from './audit.ts'
+export type { Clock, Logger, PullAnswer, Random } from './components.ts'
+export type { ContactFacts, InvitationFacts } from './contacts.ts'
 export type {
   AddOptions,
   ByteRange,
   CheckReport,
   DocumentFacts,
   Documents,
-  OpenedDocument,
   VersionFacts
 } from './documents.ts'
-export type { LinkFacts, Links, OpenedLink } from './links.ts'
+export type { LinkFacts } from './links.ts'
 export type { OutboxItem } from './outbox.ts'
 export type { GrantFacts, InboxItem, RequestFacts, Sharing } from './sharing.ts'
 export type { TokenFacts } from './tokens.ts'

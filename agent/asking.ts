@@ -22,10 +22,10 @@ import { REPORT_PROBLEM } from '../protocols/report-problem.ts'
 import { ping, TRUST_PING } from '../protocols/trust-ping.ts'
 
 /** How long an answer may take, milliseconds. */
-export const ANSWER_TIMEOUT_MS = 15_000
+const ANSWER_TIMEOUT_MS = 15_000
 
 /** Questions waiting for their answer. */
-export const QUESTIONS_MAX = 100
+const QUESTIONS_MAX = 100
 
 export interface AskingComponents {
   readonly delivery: Pick<Delivery, 'post'>

@@ -17,19 +17,19 @@ import type { Batch, Collection, Records } from './records.ts'
 import { DID_CHARS_MAX, isDid } from '../protocols/did/document.ts'
 
 /** Contacts of one locker; an institution that outgrows it takes another storage (DESIGN §10). */
-export const CONTACTS_MAX = 100_000
+const CONTACTS_MAX = 100_000
 
 /** Invitations kept, used and unused. */
-export const INVITATIONS_MAX = 1_000
+const INVITATIONS_MAX = 1_000
 
 /** Longest name, in code points: what a list still shows on one line of a desktop. */
 export const NAME_CODE_POINTS_MAX = 100
 
 /** How long the DID before a rotation is still accepted, milliseconds: longer than a message usually waits. */
-export const FORMER_DID_MS = 24 * 3_600_000
+const FORMER_DID_MS = 24 * 3_600_000
 
 /** Contacts whose last sign of life is stored in one batch. */
-export const SEEN_STORED_MAX = 5_000
+const SEEN_STORED_MAX = 5_000
 
 /** Former DIDs remembered, for finding a contact by an old DID; the oldest go first. */
 const FORMER_DIDS_MAX = 16
@@ -364,7 +364,7 @@ export class ContactBook {
 }
 
 /** What a contact is called until the owner or the contact itself gives a name. */
-export const UNNAMED = 'Contact'
+const UNNAMED = 'Contact'
 
 /** The owner's name for a contact, or for themself, in the form it is stored. Throws `request-invalid`. */
 export function cleanName(name: string): string {

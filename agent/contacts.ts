@@ -46,14 +46,14 @@ export const INVITATION_MS = 7 * 24 * 3_600_000
 export const INVITATION_MS_MAX = 90 * 24 * 3_600_000
 
 /** How long an invitation is kept after its end, so that latecomers are told why, milliseconds. */
-export const INVITATION_KEPT_MS = 30 * 24 * 3_600_000
+const INVITATION_KEPT_MS = 30 * 24 * 3_600_000
 
 /** Contacts greeted at opening, and how far apart: a start must not look like a flood. */
-export const GREETED_MAX = 1_000
-export const GREETING_PAUSE_MS = 100
+const GREETED_MAX = 1_000
+const GREETING_PAUSE_MS = 100
 
 /** How long removing a contact waits for its last messages (a revocation) to go out, milliseconds. */
-export const FAREWELL_MS = 5_000
+const FAREWELL_MS = 5_000
 
 /** How long keys of a former DID of ours are kept, milliseconds: as long as others' outboxes keep trying, and a day. */
 const OUR_FORMER_DID_MS = 8 * 24 * 3_600_000

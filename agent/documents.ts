@@ -41,7 +41,6 @@ export type {
   ByteRange,
   CheckReport,
   DocumentFacts,
-  OpenedDocument,
   SealedVersion,
   VersionFacts
 } from './document-facts.ts'

@@ -45,16 +45,16 @@ export const ADDRESSES_MAX = 6
 export const DOCUMENT_CACHE_MS = 300_000
 
 /** Fetched documents kept. */
-export const DOCUMENTS_CACHED_MAX = 1_000
+const DOCUMENTS_CACHED_MAX = 1_000
 
 /** Hops of a route through mediators: each adds a third to the envelope. */
-export const ROUTING_KEYS_MAX = 4
+const ROUTING_KEYS_MAX = 4
 
 const KEY_1 = '#key-1'
 const KEY_2 = '#key-2'
 
 /** A packed envelope and where it goes. */
-export interface Packed {
+interface Packed {
   readonly endpoint: Endpoint
   readonly envelope: Uint8Array<ArrayBuffer>
 }

@@ -68,7 +68,7 @@ export type Changed = (
 
 const ownerRecord = z.strictObject({ name: z.string(), createdAt: z.iso.datetime() })
 
-export type OwnerRecord = Readonly<z.infer<typeof ownerRecord>>
+type OwnerRecord = Readonly<z.infer<typeof ownerRecord>>
 
 /** Key of the only record of sublevel `owner`. */
 export const OWNER = 'owner'

@@ -40,16 +40,16 @@ import {
 export type { OutboxItem, OutgoingMessage } from './outbox-item.ts'
 
 /** Messages that wait, over all contacts; `outbox-full` beyond. */
-export const OUTBOX_ITEMS_MAX = 10_000
+const OUTBOX_ITEMS_MAX = 10_000
 
 /** Pauses after the first, second, … failed attempt, milliseconds; the last one repeats. */
-export const RETRY_MS: readonly number[] = [5_000, 30_000, 120_000, 600_000, 3_600_000]
+const RETRY_MS: readonly number[] = [5_000, 30_000, 120_000, 600_000, 3_600_000]
 
 /**
  * When an unacknowledged message goes out again, milliseconds after the last time; the last pause repeats
  * until the message expires, so software that never acknowledges gets a message eleven times in seven days.
  */
-export const ACKNOWLEDGE_MS: readonly number[] = [
+const ACKNOWLEDGE_MS: readonly number[] = [
   60_000,
   600_000,
   3_600_000,
@@ -58,16 +58,16 @@ export const ACKNOWLEDGE_MS: readonly number[] = [
 ]
 
 /** How long a message stays listed once it needs no further attempt, milliseconds. */
-export const SENT_LISTED_MS = 24 * 3_600_000
+const SENT_LISTED_MS = 24 * 3_600_000
 
 /** How long a failed message stays listed for the owner to see and retry, milliseconds. */
-export const FAILED_LISTED_MS = 7 * 24 * 3_600_000
+const FAILED_LISTED_MS = 7 * 24 * 3_600_000
 
 /** A contact that shows up again within this time sets off no further attempt, milliseconds. */
-export const WAKE_PAUSE_MS = 2_000
+const WAKE_PAUSE_MS = 2_000
 
 /** Below what other agents accept from one sender (50 a second, burst 100: DESIGN §11), so that none is refused. */
-export const PACE: Rate = { perSecond: 40, burst: 60 }
+const PACE: Rate = { perSecond: 40, burst: 60 }
 
 /** A pause after storing an outcome has failed, milliseconds. */
 const STORAGE_PAUSE_MS = 30_000

@@ -63,7 +63,7 @@ export type { Collection } from './record-collection.ts'
 export type { Sequence } from './record-sequence.ts'
 
 /** A record that could not be opened, or a sublevel (`key` `*`) that is not what the manifest says. */
-export interface DamagedRecord {
+interface DamagedRecord {
   readonly sublevel: string
   /** The stored name: hidden for collections, the number for sequences, `*` for the sublevel itself. */
   readonly key: string

@@ -16,16 +16,16 @@ import type { Batch, Collection, Records } from './records.ts'
 import { CLOCK_SKEW_MS } from '../protocols/message.ts'
 
 /** How long an id is remembered at least, milliseconds: as long as an outbox keeps trying. */
-export const REMEMBERED_MS = 7 * 24 * 3_600_000
+const REMEMBERED_MS = 7 * 24 * 3_600_000
 
 /** Ids remembered, over all senders; they are read at every opening, some 60 µs each. */
-export const REMEMBERED_MAX = 50_000
+const REMEMBERED_MAX = 50_000
 
 /** Ids remembered of one sender, so that none can fill the memory of all. */
-export const REMEMBERED_PER_SENDER_MAX = 10_000
+const REMEMBERED_PER_SENDER_MAX = 10_000
 
 /** Ids of stateless messages remembered, in memory; the oldest go first. */
-export const STATELESS_MAX = 10_000
+const STATELESS_MAX = 10_000
 
 /** Expired ids removed in one batch. */
 const SWEEP_BATCH = 1_000

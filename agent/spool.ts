@@ -19,10 +19,10 @@ import type { Origin, Reception } from './exchanges.ts'
 export const SPOOL_BYTES_MAX = 64 * 1024 * 1024
 
 /** Spooled envelopes: each is a file, and every opening lists the folder. */
-export const SPOOL_ENVELOPES_MAX = 5_000
+const SPOOL_ENVELOPES_MAX = 5_000
 
 /** Share of either limit that one peer may take, so that no one peer can fill the spool. */
-export const SPOOL_PEER_SHARE = 0.1
+const SPOOL_PEER_SHARE = 0.1
 
 const NAME = /^(\d{12})\.([0-9a-f]{16})\.(\d{1,9})$/
 

@@ -98,11 +98,6 @@ export async function ask(question: string, options: { hidden?: boolean } = {}):
   }
 }
 
-/** Yes or no; no unless the answer begins with y. */
-export async function confirm(question: string): Promise<boolean> {
-  return /^y/i.test((await ask(`${question} [y/N] `)).trim())
-}
-
 /**
  * The passphrase: from the file, else asked for (twice when it is a new one).
  *

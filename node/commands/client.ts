@@ -25,7 +25,7 @@ const runFile = z.object({
   token: z.string().min(1)
 })
 
-export type RunFile = z.infer<typeof runFile>
+type RunFile = z.infer<typeof runFile>
 
 const problem = z.looseObject({
   title: z.string(),
@@ -34,7 +34,7 @@ const problem = z.looseObject({
   status: z.number()
 })
 
-export interface Call {
+interface Call {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** Sent as JSON. */
   readonly json?: unknown

@@ -1,4 +1,6 @@
+import { unixfs } from '@helia/unixfs'
 import { expect } from 'chai'
+import { CID } from 'multiformats/cid'
 import { randomBytes } from 'node:crypto'
 import { documentIdentity } from '../../agent/keys.ts'
 import type { DocumentFacts, DocumentStore } from '../../agent/documents.ts'
@@ -101,10 +103,11 @@ describe('agent/documents', () => {
       expect(stored.includes(Buffer.from(fileKey).toString('base64url'))).to.equal(false)
     })
 
-    it('is an age file in UnixFS that the document identity opens', async () => {
+    it('is an age file in UnixFS that Helia reads and the document identity opens', async () => {
       const content = randomBytes(3 * MIB)
       const { id, root } = await add(content)
-      const file = await bytesOf(documents.readSealed(root))
+      const file = await bytesOf(unixfs({ blockstore: home.blocks }).cat(CID.parse(root)))
+      expect(file.equals(await bytesOf(documents.readSealed(root)))).to.equal(true)
       expect(file.length).to.equal(documents.sealed(id).sealedBytes)
       const identities = [documentIdentity(home.rootKey)]
       const { payloadKey, payloadOffset } = await openHeader(file, { identities })

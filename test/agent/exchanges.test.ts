@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { EXPIRY_MS_MAX } from '../../agent/exchanges.ts'
 import { contactOf, type Party, World } from '../parties.ts'
 import { PING, profileOf, Stranger, type Written } from '../stranger.ts'
 
@@ -96,8 +97,12 @@ describe('exchanges', () => {
         false
       ],
       ['that expires before it was created', () => renaming({ expiresAt: at(-2_000_000) }), false],
-      ['that expires in 90 days', () => renaming({ expiresAt: at(90 * DAY) }), true],
-      ['that expires in 91 days', () => renaming({ expiresAt: at(91 * DAY) }), false]
+      ['that expires in 90 days', () => renaming({ expiresAt: at(EXPIRY_MS_MAX) }), true],
+      [
+        'that expires in 90 days and a second',
+        () => renaming({ expiresAt: at(EXPIRY_MS_MAX + 1000) }),
+        false
+      ]
     ]
     for (const [what, message, taken] of rows)
       it(`${taken ? 'takes' : 'refuses'} a message ${what}`, async () => {

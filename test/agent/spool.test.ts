@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Origin } from '../../agent/exchanges.ts'
-import { openSpool, type Spool } from '../../agent/spool.ts'
+import { openSpool, SPOOL_BYTES_MAX, type Spool } from '../../agent/spool.ts'
 import { turns } from '../clock.ts'
 import { MemoryFiles, RecordingLogger } from './faults.ts'
 
@@ -106,11 +106,14 @@ describe('spool', () => {
   })
 
   it('takes as many bytes as it may hold and not one more', async () => {
-    const spool = await open({ bytes: 1000 })
-    for (let peer = 0; peer < 10; peer += 1)
-      await spool.put(new Uint8Array(peer < 9 ? 100 : 99), { transport: 'http', peer: `${peer}` })
+    const spool = await open()
+    const part = new Uint8Array(SPOOL_BYTES_MAX / 16)
+    for (let peer = 0; peer < 15; peer += 1)
+      expect(await spool.put(part, { transport: 'http', peer: `${peer}` })).to.equal(true)
+    expect(await spool.put(part.subarray(1), { transport: 'http', peer: 'last' })).to.equal(true)
     expect(await spool.put(new Uint8Array(2), BOB)).to.equal(false)
     expect(await spool.put(new Uint8Array(1), BOB)).to.equal(true)
+    expect(await spool.put(new Uint8Array(1), BOB)).to.equal(false)
   })
 
   it('takes a tenth of either from one peer, and again when that has been processed', async () => {

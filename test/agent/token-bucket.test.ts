@@ -1,7 +1,6 @@
 import { expect } from 'chai'
+import { PEER_RATE as RATE } from '../../agent/admission.ts'
 import { TokenBucket } from '../../agent/token-bucket.ts'
-
-const RATE = { perSecond: 50, burst: 100 }
 
 function at(ms: number): Date {
   return new Date(1_800_000_000_000 + ms)
