@@ -22,6 +22,9 @@ const DETAIL_MAX = 1_000
 /** Invalid fields listed, so that a hostile body does not get an answer larger than itself. */
 const FIELD_ERRORS_MAX = 20
 
+/** Invalid fields named in the sentence itself: it stays one that is read. */
+const FIELDS_NAMED_MAX = 3
+
 interface Kind {
   readonly status: number
   readonly title: string
@@ -110,15 +113,43 @@ interface FieldError {
   readonly detail: string
 }
 
-/** The error every route throws for input that does not fit its schema. */
-export function invalid(part: 'body' | 'query' | 'path', error: z.ZodError): LockerError {
+/**
+ * The error every route throws for input that does not fit its schema. Its sentence names the first fields,
+ * since a person at a command line sees nothing else; `facts.errors` lists them all.
+ *
+ * @param value - What was checked: its fields are measured (type, length), never repeated. A body may hold a
+ * passphrase.
+ */
+export function invalid(
+  part: 'body' | 'query' | 'path',
+  error: z.ZodError,
+  value: unknown
+): LockerError {
   const errors = error.issues.slice(0, FIELD_ERRORS_MAX).map((issue): FieldError => ({
     pointer: `${part === 'body' ? '' : part}${issue.path.map((key) => `/${segment(key)}`).join('')}`,
-    detail: fieldDetail(issue)
+    detail: fieldDetail(issue, fieldAt(value, issue.path))
   }))
-  return new LockerError('request-invalid', `the ${part} does not fit its schema`, {
-    facts: { errors }
+  const named = error.issues.slice(0, FIELDS_NAMED_MAX).map((issue, index) => {
+    const field = issue.path.map(segment).join('.')
+    return `${field === '' ? 'it' : field} ${errors[index]?.detail ?? ''}`
   })
+  const more = error.issues.length - named.length
+  return new LockerError(
+    'request-invalid',
+    `the ${part} does not fit: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    { facts: { errors } }
+  )
+}
+
+/** The field an issue speaks of; own members only, so that a name like `constructor` finds nothing. */
+function fieldAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let field = value
+  for (const key of path)
+    field =
+      typeof field === 'object' && field !== null && Object.hasOwn(field, key)
+        ? Reflect.get(field, key)
+        : undefined
+  return field
 }
 
 /** A key of the input, when it is one an honest client would send. */
@@ -127,21 +158,25 @@ function segment(key: PropertyKey): string {
   return /^[A-Za-z0-9_-]{1,40}$/.test(text) ? text : '?'
 }
 
-/** Zod's own messages repeat the input, so these are ours. */
-function fieldDetail(issue: z.core.$ZodIssue): string {
+/** Zod's own messages repeat the input, so these are ours: what the field must be, and how it is not. */
+function fieldDetail(issue: z.core.$ZodIssue, field: unknown): string {
+  if (field === undefined && issue.code !== 'unrecognized_keys') return 'is missing'
   switch (issue.code) {
     case 'invalid_type':
-      return `must be of type ${issue.expected}`
+      return `must be of type ${issue.expected}, is ${typeOf(field)}`
     case 'too_big':
-      return `must be at most ${issue.maximum} ${unit(issue.origin)}`.trim()
+      return `must be at most ${issue.maximum}${unit(issue.origin)}${measure(field)}`
     case 'too_small':
-      return `must be at least ${issue.minimum} ${unit(issue.origin)}`.trim()
+      return `must be at least ${issue.minimum}${unit(issue.origin)}${measure(field)}`
     case 'invalid_format':
-      return `must have the format ${issue.format}`
+      // A pattern says nothing to a person; our schemas say beside it what it stands for.
+      return issue.format === 'regex' && !issue.message.startsWith('Invalid ')
+        ? issue.message
+        : `must have the format ${issue.format}`
     case 'not_multiple_of':
       return `must be a multiple of ${issue.divisor}`
     case 'unrecognized_keys':
-      return 'has members that are not known here'
+      return unknownMembers(issue.keys)
     case 'invalid_value':
       return `must be one of: ${issue.values.map(String).join(', ')}`
     case 'invalid_union':
@@ -156,9 +191,26 @@ function fieldDetail(issue: z.core.$ZodIssue): string {
   return issue.message
 }
 
+/** A misspelt name is named, when it is a plain word. */
+function unknownMembers(keys: readonly string[]): string {
+  const plain = keys.filter((key) => segment(key) === key).slice(0, FIELDS_NAMED_MAX)
+  const which = plain.length === 0 ? '' : `: ${plain.join(', ')}`
+  return `has members that are not known here${which}`
+}
+
+function typeOf(field: unknown): string {
+  if (field === null) return 'null'
+  return Array.isArray(field) ? 'array' : typeof field
+}
+
+function measure(field: unknown): string {
+  if (typeof field === 'string' || Array.isArray(field)) return `, has ${field.length}`
+  return typeof field === 'number' ? `, is ${field}` : ''
+}
+
 function unit(origin: string): string {
-  if (origin === 'string') return 'characters'
-  return origin === 'array' || origin === 'set' ? 'elements' : ''
+  if (origin === 'string') return ' characters'
+  return origin === 'array' || origin === 'set' ? ' elements' : ''
 }
 
 /** The body of a problem, ready for JSON. */

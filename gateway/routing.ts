@@ -148,7 +148,7 @@ function checked(schema: z.ZodType, value: unknown, part: 'path' | 'query' | 'bo
   const result = schema.safeParse(value)
   if (result.success) return result.data
   if (part === 'path') throw new LockerError('not-found', 'there is nothing at this address')
-  throw invalid(part, result.error)
+  throw invalid(part, result.error, value)
 }
 
 /** The query, whatever its names (`fromEntries` sets own members, `__proto__` too); a repeated name becomes a list. */

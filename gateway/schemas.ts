@@ -52,7 +52,7 @@ function line(charactersMax: number): z.ZodString {
     .string()
     .min(1)
     .max(charactersMax)
-    .regex(/^[^\p{Cc}]*$/u)
+    .regex(/^[^\p{Cc}]*$/u, 'must be one line without control characters')
 }
 
 /** Text of several lines for a person: no control characters but tab and line feed. */
@@ -61,7 +61,7 @@ function prose(charactersMax: number): z.ZodString {
     .string()
     .min(1)
     .max(charactersMax)
-    .regex(/^(?:[^\p{Cc}]|[\t\n])*$/u)
+    .regex(/^(?:[^\p{Cc}]|[\t\n])*$/u, 'must be text without control characters')
 }
 
 const instant = z.string().meta({ format: 'date-time' })
@@ -82,7 +82,7 @@ const personName = line(100)
 const passphrase = z.string().min(1).max(1_024)
 
 /** Ids made by an agent: base32 of ours, or a thread id of the other side (protocols/sharing.ts `threadId`). */
-const id = z.string().regex(/^[A-Za-z0-9_~-]{1,64}$/)
+const id = z.string().regex(/^[A-Za-z0-9_~-]{1,64}$/, 'must be an id: letters, digits, _ ~ -')
 /** Message ids, which other agents may choose (protocols/message.ts). */
 const messageId = z.string().regex(/^[\x21-\x7e]{1,128}$/)
 /** A contact by DID or by name: DIDs that hold a whole document (did:peer:2, :4) are long. */
@@ -163,8 +163,8 @@ export const createdLocker = z.object({
 })
 export const confirmRecovery = z.strictObject({
   words: z.partialRecord(
-    z.string().regex(/^(?:[1-9]|1[0-9]|2[0-4])$/),
-    z.string().regex(/^[a-z]{1,20}$/)
+    z.string().regex(/^(?:[1-9]|1[0-9]|2[0-4])$/, 'must be the place of a word, 1 to 24'),
+    z.string().regex(/^[a-z]{1,20}$/, 'must be a word of small letters')
   )
 })
 export const renameOwner = z.strictObject({ name: personName })
@@ -437,7 +437,9 @@ export const linkDescription = z
   })
   .meta({ id: 'LinkDescription' })
 /** 32 bytes in base64url without padding (protocols/share-link.ts `auth`). */
-export const openLink = z.strictObject({ proof: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
+export const openLink = z.strictObject({
+  proof: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be 32 bytes in base64url')
+})
 export const openedLink = z
   .object({ capability: z.string(), ticket: z.string(), sealedBytes: count, usesLeft: count })
   .meta({ id: 'OpenedLink' })

@@ -239,11 +239,12 @@ function fieldsOf({ fields, name }: Upload): z.output<typeof addDocumentFields> 
   const [named = name] = of('name')
   const [type] = of('type')
   const tags = of('tag')
-  const result = addDocumentFields.safeParse({
+  const given = {
     ...(named === undefined ? {} : { name: named }),
     ...(type === undefined ? {} : { type }),
     ...(tags.length === 0 ? {} : { tag: tags })
-  })
-  if (!result.success) throw invalid('body', result.error)
+  }
+  const result = addDocumentFields.safeParse(given)
+  if (!result.success) throw invalid('body', result.error, given)
   return result.data
 }

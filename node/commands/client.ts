@@ -42,6 +42,8 @@ interface Call {
   readonly body?: Readable
   readonly bytes?: number
   readonly type?: string
+  /** Further headers, by their names in small letters. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** One agent, spoken to over its unix socket where there is one, else over loopback TCP. */
@@ -114,6 +116,7 @@ async function send(run: RunFile, path: string, call: Call): Promise<IncomingMes
   const url = new URL(path, run.url)
   const json = call.json === undefined ? undefined : Buffer.from(JSON.stringify(call.json))
   const headers: Record<string, string> = {
+    ...call.headers,
     host: url.host,
     authorization: `Bearer ${run.token}`,
     accept: 'application/json'

@@ -5,6 +5,7 @@
  */
 import { createReadStream } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -19,6 +20,9 @@ import { printable, progress, remark, say, size, table, type Voice } from './out
 
 /** Documents asked for a page. */
 const PAGE = 200
+
+/** Times one document's answer may break off: each but the last goes on where the one before stopped. */
+const BREAKS_MAX = 8
 
 interface AddOptions {
   readonly name?: string
@@ -208,21 +212,15 @@ export async function get(
   options: { output?: string; version?: string; force?: boolean }
 ): Promise<void> {
   const path = await contentPath(client, id, options.version)
-  const answer = await client.stream(path)
-  const total = Number(answer.headers['content-length'] ?? Number.NaN)
+  const first = await client.stream(path)
+  const total = Number(first.headers['content-length'] ?? Number.NaN)
   const bar = progress(voice, 'get', Number.isNaN(total) ? undefined : total)
   let taken = 0
   async function* counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
+    for await (const chunk of whole(client, path, first)) {
       taken += chunk.length
       bar.at(taken)
       yield chunk
-    }
-    if (!answer.complete || (!Number.isNaN(total) && taken !== total)) {
-      throw new LockerError(
-        'document-damaged',
-        `the document ended after ${taken} of ${total} bytes; see: elocker check ${id}`
-      )
     }
   }
   try {
@@ -232,22 +230,50 @@ export async function get(
     }
     await writeWhole(options.output, counted, options.force === true)
     say(voice, { id, file: options.output, bytes: taken }, '')
-  } catch (error) {
-    throw broken(error, id, taken)
   } finally {
     bar.end()
   }
 }
 
-/** An answer that stops in the middle: the agent met a damaged block, or the other side went away. */
-function broken(error: unknown, id: string, bytes: number): unknown {
-  const code = systemCode(error)
-  if (code !== 'ECONNRESET' && code !== 'ERR_STREAM_PREMATURE_CLOSE') return error
-  return new LockerError(
-    'document-damaged',
-    `the agent broke off after ${bytes} bytes; see: elocker check ${id}`,
-    { cause: error }
-  )
+/**
+ * The bytes of an answer, to the end. Where it breaks off, the rest is asked for: the agent either goes
+ * on, or says what is wrong (a damaged block, a grant taken back, the other side away), which it could
+ * not say in the middle of an answer that had begun.
+ */
+async function* whole(
+  client: Client,
+  path: string,
+  first: IncomingMessage
+): AsyncGenerator<Buffer> {
+  const total = Number(first.headers['content-length'] ?? Number.NaN)
+  let answer = first
+  let taken = 0
+  for (let breaks = 1; ; breaks += 1) {
+    const cause = yield* rest()
+    if (taken === total || (Number.isNaN(total) && cause === undefined)) return
+    if (Number.isNaN(total) || breaks > BREAKS_MAX) {
+      const message = `the agent broke off after ${taken} bytes of ${total}, ${breaks} times`
+      throw new CommandFailure(EXIT.failed, 'connection-broken', message)
+    }
+    answer = await client.stream(path, {
+      headers: { range: `bytes=${taken}-`, 'if-match': first.headers.etag ?? '*' }
+    })
+  }
+
+  /** One answer to its end; the value is the error it broke off with. */
+  async function* rest(): AsyncGenerator<Buffer, unknown> {
+    try {
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        taken += chunk.length
+        yield chunk
+      }
+      return undefined
+    } catch (error) {
+      const code = systemCode(error)
+      if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE') return error
+      throw error
+    }
+  }
 }
 
 async function contentPath(

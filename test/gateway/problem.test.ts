@@ -79,14 +79,29 @@ describe('gateway: problems', () => {
   })
 
   it('points at the fields that do not fit, in words of its own', () => {
-    const schema = z.strictObject({ name: z.string().max(3), age: z.number().min(1) })
-    const result = schema.safeParse({ name: '<script>', age: '<b>', '<i>': 1 })
-    const { errors } = invalid('body', result.error ?? new z.ZodError([])).facts
-    expect(errors).to.deep.equal([
-      { pointer: '/name', detail: 'must be at most 3 characters' },
-      { pointer: '/age', detail: 'must be of type number' },
-      { pointer: '', detail: 'has members that are not known here' }
+    const schema = z.strictObject({
+      name: z.string().max(3),
+      age: z.number().min(1),
+      code: z.string().regex(/^a+$/, 'must be nothing but a'),
+      wanted: z.string(),
+      size: z.number().max(9)
+    })
+    const given = { name: '<script>', age: '<b>', '<i>': 1, nmae: 'x', code: '<u>', size: 12 }
+    const result = schema.safeParse(given)
+    const error = invalid('body', result.error ?? new z.ZodError([]), given)
+    expect(error.facts['errors']).to.deep.equal([
+      { pointer: '/name', detail: 'must be at most 3 characters, has 8' },
+      { pointer: '/age', detail: 'must be of type number, is string' },
+      { pointer: '/code', detail: 'must be nothing but a' },
+      { pointer: '/wanted', detail: 'is missing' },
+      { pointer: '/size', detail: 'must be at most 9, is 12' },
+      { pointer: '', detail: 'has members that are not known here: nmae' }
     ])
+    expect(error.message).to.equal(
+      'the body does not fit: name must be at most 3 characters, has 8; ' +
+        'age must be of type number, is string; code must be nothing but a; and 3 more'
+    )
+    expect(JSON.stringify(error.facts) + error.message).to.not.contain('<')
   })
 
   it('repeats no payload from path, query, header or body', async () => {

@@ -133,7 +133,7 @@ describe('faults, from the command line', function () {
       expect(shown.name).to.equal(name)
     }
     const error = await failure(2, 'add', 'degree.pdf', '--name', 'b'.repeat(300))
-    expect(error.message).to.match(/255/)
+    expect(error.message).to.match(/name must be at most 255 characters, has 300/)
     expect(await readdir(alice.folder)).to.deep.equal(before)
     const listed = await alice.json<DocumentFacts[]>('list')
     expect(listed.map(({ name }) => name)).to.include.members(names)
