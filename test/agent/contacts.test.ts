@@ -8,7 +8,6 @@ import { connect, contactOf, type Party, World } from '../parties.ts'
 import { PING, profileOf, Stranger } from '../stranger.ts'
 
 const HOUR = 3_600_000
-const DAY = 24 * HOUR
 
 /** Invitations that are not to be accepted. */
 async function own(party: Party): Promise<string> {
