@@ -1,13 +1,12 @@
 /**
  * The other process of test/bench/network.ts: an agent's network with 256 MiB of blocks on disk, or a whole
- * node on an empty home. Speaks with its parent by messages.
+ * agent. Speaks with its parent by messages, and ends when the parent lets go.
  */
 import { randomBytes } from 'node:crypto'
-import { readConfig } from '../../node/config.ts'
-import { startNode } from '../../node/node.ts'
 import { temporaryFolder } from '../node/faulty-files.ts'
 import { rawBlock, startPeer } from '../node/peers.ts'
 import type { FromWorker, ToWorker } from './network.ts'
+import { PASSPHRASE, startAgent } from './whole-agent.ts'
 
 const BLOCKS = 256
 const MIB = 1024 * 1024
@@ -17,7 +16,7 @@ function tell(message: FromWorker): void {
 }
 
 async function servePeer(bitswapPeer: string): Promise<void> {
-  const peer = await startPeer({ p2p: { bitswapPeers: [bitswapPeer] } })
+  const peer = await startPeer({ p2p: { bitswapPeers: bitswapPeer === '' ? [] : [bitswapPeer] } })
   const cids: string[] = []
   for (let n = 0; n < BLOCKS; n++) {
     const bytes = randomBytes(MIB)
@@ -39,20 +38,18 @@ async function servePeer(bitswapPeer: string): Promise<void> {
   process.once('disconnect', () => void peer[Symbol.asyncDispose]().then(() => process.exit()))
 }
 
-async function serveNode(): Promise<void> {
-  const home = await temporaryFolder()
-  const flags = { home: home.path, private: 0, p2p: '/ip4/127.0.0.1/tcp/0', log: 'silent' }
-  const node = await startNode(readConfig(flags, {}))
-  const answer = await fetch(`${node.urls.private}/api/v1/node`)
-  await answer.arrayBuffer()
-  tell({ rssBytes: process.memoryUsage().rss })
+async function serveAgent(): Promise<void> {
+  const folder = await temporaryFolder()
+  const whole = await startAgent(folder.path)
+  await whole.agent.vault.create({ name: 'Worker', passphrase: PASSPHRASE })
+  const { url } = await whole.agent.contacts.invite()
+  tell({ invitation: url })
   process.once('disconnect', () => {
-    void node
-      .close()
-      .then(() => home[Symbol.asyncDispose]())
+    void whole[Symbol.asyncDispose]()
+      .then(() => folder[Symbol.asyncDispose]())
       .then(() => process.exit())
   })
 }
 
 const [, , role, bitswapPeer = ''] = process.argv
-await (role === 'node' ? serveNode() : servePeer(bitswapPeer))
+await (role === 'agent' ? serveAgent() : servePeer(bitswapPeer))

@@ -3,16 +3,25 @@
  * package, all in the same run.
  */
 
+/** What a figure is held against. */
+export interface Beside {
+  readonly what: string
+  /** In the row's unit. */
+  readonly value: number
+  /** How many times it ours must at least be; absent: it is only shown. */
+  readonly asked?: number
+}
+
 export interface Row {
   readonly what: string
   readonly unit: string
   readonly ours: number
-  /** What DESIGN asks for, in the same unit; `at most` for times and memory. */
+  /** What is asked for, in the same unit; `at most` for times and memory. */
   readonly asked?: { readonly value: number; readonly bound: 'at least' | 'at most' }
   /** What the primitives alone reach. */
-  readonly limit?: { readonly what: string; readonly value: number }
+  readonly limit?: Beside
   /** Another implementation of the same job. */
-  readonly peer?: { readonly what: string; readonly value: number }
+  readonly peer?: Beside
 }
 
 /** Shortest measured stretch, milliseconds: long enough that a garbage collection is part of it. */
@@ -47,4 +56,17 @@ export async function seconds(work: () => unknown): Promise<number> {
 
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+}
+
+/** Does `work` for every item, so many at the same time. */
+export async function each<T>(
+  items: Iterable<T>,
+  atOnce: number,
+  work: (item: T) => Promise<void>
+): Promise<void> {
+  const left = items[Symbol.iterator]()
+  const one = async (): Promise<void> => {
+    for (let next = left.next(); next.done !== true; next = left.next()) await work(next.value)
+  }
+  await Promise.all(Array.from({ length: atOnce }, one))
 }

@@ -30,6 +30,7 @@ async function drain(source: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const piece of source) if (piece.length === 0) throw new Error('an empty piece')
 }
 
+/** Seals 256 MiB in memory, and one file key after another, beside typage and the bare primitives. */
 export async function sealingRows(): Promise<Row[]> {
   const recipient = hybridIdentity(systemRandom(32)).recipient
   const seal = () =>
@@ -65,7 +66,7 @@ function encapsulation(): () => void {
 }
 
 /** MiB a second of the cipher alone, in the chunks age uses. */
-export function cipherAlone(): number {
+function cipherAlone(): number {
   const chunk = randomBytes(65_536)
   const key = randomBytes(32)
   const nonce = randomBytes(12)
