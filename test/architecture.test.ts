@@ -21,7 +21,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'protocols/': {
     source: ['protocols/'],
     packages: new RegExp(
-      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/dag-pb|@ipld/dag-cbor|canonicalize|did-resolver)$`
+      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/dag-pb|@ipld/dag-cbor|canonicalize|@hyperjump/.*|did-resolver)$`
     )
   },
   'agent/': {

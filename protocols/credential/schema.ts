@@ -1,0 +1,317 @@
+/**
+ * JSON Schema 2020-12 for what other people wrote: the claims of a credential against `credentialSchema`
+ * (VC JSON Schema 1.0), and a form against the schema that an issuer published for it.
+ *
+ * Evaluated by @hyperjump/json-schema, which compiles to data and not to code, so that it runs under a
+ * content security policy without `unsafe-eval`. A schema is as hostile as the credential that names it:
+ *
+ * - nothing is fetched. The library's own loaders are taken out; a reference that leads out of the schema
+ *   is an outcome that names it;
+ * - `pattern`, `patternProperties` and `additionalProperties` run on the linear engine of pattern.ts;
+ * - how much is compiled, evaluated and remembered is bounded: a dozen lines of `allOf` over `$ref` can ask for
+ *   2^12 evaluations of the same claim;
+ * - `$vocabulary` is refused, because the library would keep the dialect for every later schema.
+ *
+ * `format` is asserted: a schema that says `date` means it.
+ *
+ * @module
+ */
+import * as Browser from '@hyperjump/browser'
+import {
+  InvalidSchemaError,
+  setShouldValidateFormat,
+  type SchemaObject
+} from '@hyperjump/json-schema/draft-2020-12'
+import {
+  BASIC,
+  addKeyword,
+  buildSchemaDocument,
+  compile,
+  getSchema,
+  interpret,
+  type CompiledSchema,
+  type EvaluationPlugin,
+  type SchemaDocument
+} from '@hyperjump/json-schema/experimental'
+// oxlint-disable-next-line import/no-unassigned-import -- it registers the formats, all but international host names
+import '@hyperjump/json-schema/formats-lite'
+import * as Instance from '@hyperjump/json-schema/instance/experimental'
+import { JSON_DEPTH_MAX, isJsonObject, jsonFault, type JsonObject } from './json.ts'
+import { PatternError } from './pattern.ts'
+import { additionalProperties, pattern, patternProperties } from './schema-keywords.ts'
+import { pointerOf, problemsOf, shown, type SchemaProblem } from './schema-problems.ts'
+
+/** Largest schema read, bytes of JSON without whitespace. The longest of the seven types takes about 6 KiB. */
+export const SCHEMA_BYTES_MAX = 65_536
+
+/** Compiled schemas remembered, with their text: at most 4 MiB of it. */
+const COMPILED_MAX = 64
+
+/** Most subschemas applied in one check, counted as often as they are applied: about a second. */
+const EVALUATIONS_MAX = 200_000
+
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+/** Name of a schema that has none: only what `$ref` inside it is resolved against. */
+const UNNAMED = 'https://elocker.example/schemas/unnamed'
+
+export type SchemaFault =
+  | 'schema-malformed' // not JSON Schema 2020-12, or a pattern that is not regular
+  | 'schema-too-large' // beyond SCHEMA_BYTES_MAX, or nested too deep
+  | 'schema-too-costly' // evaluating it takes more than a person waits for
+  | 'schema-remote-ref' // leads to a document that is not inside it
+  | 'value-wrong'
+
+export type SchemaOutcome =
+  | { readonly ok: true }
+  | {
+      readonly ok: false
+      readonly code: SchemaFault
+      /** At least one, at most {@link SCHEMA_PROBLEMS_MAX}. */
+      readonly problems: readonly SchemaProblem[]
+    }
+
+/**
+ * Checks a value against a schema, both from outside.
+ *
+ * @returns Never throws for anything a schema or a value can hold. A value beyond the limits of json.ts is
+ * `value-wrong`.
+ */
+export async function checkSchema(schema: unknown, value: unknown): Promise<SchemaOutcome> {
+  const compiled = await compiledOf(schema)
+  if ('code' in compiled) return { ok: false, code: compiled.code, problems: [compiled.problem] }
+  return isPlain(value)
+    ? evaluate(compiled, value)
+    : wrong([{ pointer: '', message: `cannot be read: ${jsonFault(value) ?? 'not JSON'}` }])
+}
+
+/** As {@link checkSchema}, of the schema alone: undefined when it compiles. */
+export async function schemaFault(
+  schema: unknown
+): Promise<{ readonly code: SchemaFault; readonly problem: SchemaProblem } | undefined> {
+  const compiled = await compiledOf(schema)
+  return 'code' in compiled ? compiled : undefined
+}
+
+/** JSON as the library's types have it: arrays that may be changed, which nobody does. */
+type Plain = Parameters<typeof Instance.fromJs>[0]
+
+function isPlain(value: unknown): value is Plain {
+  return jsonFault(value) === undefined
+}
+
+interface Compiled {
+  readonly schema: SchemaObject | boolean
+  readonly baseUri: string
+  readonly program: CompiledSchema
+}
+interface Refused {
+  readonly code: SchemaFault
+  readonly problem: SchemaProblem
+}
+
+/** By the text of the schema, the least recently used first; refusals too, so that they cost once. */
+const remembered = new Map<string, Promise<Compiled | Refused>>()
+
+function compiledOf(schema: unknown): Promise<Compiled | Refused> {
+  if (!fits(schema)) return Promise.resolve(tooLarge)
+  if (!isPlain(schema)) {
+    return Promise.resolve(malformed(`it cannot be read: ${jsonFault(schema) ?? 'not JSON'}`))
+  }
+  const text = JSON.stringify(schema)
+  if (new TextEncoder().encode(text).length > SCHEMA_BYTES_MAX) return Promise.resolve(tooLarge)
+  let found = remembered.get(text)
+  if (found === undefined) {
+    found = compileSchema(structuredClone(schema))
+    const [oldest] = remembered.keys()
+    if (remembered.size >= COMPILED_MAX && oldest !== undefined) remembered.delete(oldest)
+  } else {
+    remembered.delete(text)
+  }
+  remembered.set(text, found)
+  return found
+}
+
+const tooLarge: Refused = refused(
+  'schema-too-large',
+  `the schema is larger than ${SCHEMA_BYTES_MAX} bytes or nested deeper than ${JSON_DEPTH_MAX} levels`
+)
+
+/**
+ * Whether what is inside can be within the limits. Stops as soon as it cannot: a schema of 10 MB is neither
+ * walked to its end nor made text of. A level may hold another, so they are counted by passes, not by recursion.
+ */
+function fits(value: unknown): boolean {
+  let characters = 0
+  let level: unknown[] = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > JSON_DEPTH_MAX) return false
+    const next: unknown[] = []
+    for (const part of level) {
+      if (typeof part === 'string') characters += part.length
+      else if (typeof part === 'object' && part !== null) {
+        for (const [name, member] of Object.entries(part)) {
+          characters += name.length + 1
+          next.push(member)
+          if (characters > SCHEMA_BYTES_MAX) return false
+        }
+      }
+      if (characters > SCHEMA_BYTES_MAX) return false
+    }
+    level = next
+  }
+  return true
+}
+
+async function compileSchema(schema: Plain): Promise<Compiled | Refused> {
+  if (!isSchema(schema)) return malformed('it is neither an object nor true or false')
+  const unsuitable = typeof schema === 'boolean' ? undefined : unsuitability(schema)
+  if (unsuitable !== undefined) return malformed(unsuitable)
+  await metaSchema
+  try {
+    const document = buildSchemaDocument(schema, UNNAMED, DIALECT)
+    if (document.baseUri.startsWith('https://json-schema.org/')) {
+      return malformed(`its $id is ${document.baseUri}, which belongs to JSON Schema itself`)
+    }
+    const program = await compile(await getSchema(document.baseUri, only(document)))
+    return { schema, baseUri: document.baseUri, program }
+  } catch (error) {
+    return refusalOf(error)
+  }
+}
+
+/**
+ * The schema of schemas, compiled before any from outside: the library compiles it once and for all with the
+ * documents it finds beside the first schema it meets.
+ */
+const metaSchema: Promise<void> = (async () => {
+  // Taken out for the whole process, which has no other use for them: no schema makes this library fetch.
+  for (const scheme of ['http', 'https', 'file']) Browser.removeUriSchemePlugin(scheme)
+  setShouldValidateFormat(true)
+  addKeyword(pattern)
+  addKeyword(patternProperties)
+  addKeyword(additionalProperties)
+  const document = buildSchemaDocument({}, UNNAMED, DIALECT)
+  await compile(await getSchema(UNNAMED, only(document)))
+})()
+
+/**
+ * A place for the library to look schemas up in, that holds this one and those of JSON Schema itself: its own registry is one
+ * for the whole process, where one issuer's schema would answer to the name of another's.
+ */
+function only(document: SchemaDocument): Browser.Browser {
+  const browser = {
+    uri: document.baseUri,
+    document,
+    cursor: '',
+    _cache: { [document.baseUri]: document }
+  }
+  return browser
+}
+
+function isSchema(value: Plain): value is SchemaObject | boolean {
+  return typeof value === 'boolean' || isJsonObject(value)
+}
+
+function refusalOf(error: unknown): Refused {
+  if (error instanceof InvalidSchemaError) {
+    const [unit] = error.output.errors ?? []
+    const where = unit === undefined ? '' : ` at ${pointerOf(unit.instanceLocation)}`
+    return malformed(`it is not JSON Schema 2020-12${where}`)
+  }
+  const chain = causesOf(error)
+  const scheme = chain.find((cause) => cause instanceof Browser.UnsupportedUriSchemeError)
+  if (scheme !== undefined) {
+    const url = /'([^']+)'/.exec(chain[0]?.message ?? '')?.[1] ?? 'another document'
+    return refused(
+      'schema-remote-ref',
+      `the schema refers to ${url}, which is not inside it; nothing is fetched`
+    )
+  }
+  return malformed(chain[0]?.message ?? 'it cannot be compiled')
+}
+
+function causesOf(error: unknown): readonly Error[] {
+  const chain: Error[] = []
+  for (let link = error; link instanceof Error && chain.length < 8; link = link.cause) {
+    chain.push(link)
+  }
+  return chain
+}
+
+/** Keywords whose value is data, not a schema: a claim may well be named `$vocabulary`. */
+const DATA_KEYWORDS: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples'])
+
+/** Keywords whose value names schemas: the names in it are not keywords. */
+const NAMING_KEYWORDS: ReadonlySet<string> = new Set([
+  '$defs',
+  'definitions',
+  'properties',
+  'patternProperties',
+  'dependentSchemas'
+])
+
+/** What the library would take and must not be given, or undefined. */
+function unsuitability(schema: JsonObject): string | undefined {
+  if (schema['$vocabulary'] !== undefined) return 'it defines a vocabulary of its own'
+  const dialect = schema['$schema']
+  if (dialect !== undefined && dialect !== DIALECT && dialect !== `${DIALECT}#`) {
+    return `it is written for ${shown(dialect)}, and only JSON Schema 2020-12 is read`
+  }
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (DATA_KEYWORDS.has(keyword)) continue
+    const inner =
+      NAMING_KEYWORDS.has(keyword) && isJsonObject(value) ? Object.values(value) : [value]
+    for (const part of inner.flat()) {
+      const fault = isJsonObject(part) ? unsuitability(part) : undefined
+      if (fault !== undefined) return fault
+    }
+  }
+  return undefined
+}
+
+function evaluate(compiled: Compiled, value: Plain): SchemaOutcome {
+  try {
+    const instance = Instance.fromJs(value)
+    const output = interpret(compiled.program, instance, {
+      outputFormat: BASIC,
+      plugins: [budget()]
+    })
+    if (output.valid) return { ok: true }
+    return wrong(problemsOf(output.errors ?? [], compiled.schema, compiled.baseUri, value))
+  } catch (error) {
+    const chain = causesOf(error)
+    const tooCostly = chain.some(
+      // A schema that refers to itself without going deeper into the value ends at the stack.
+      (cause) =>
+        cause instanceof CostError || cause instanceof PatternError || cause instanceof RangeError
+    )
+    if (!tooCostly) throw error
+    const message = `the schema takes more than ${EVALUATIONS_MAX} evaluations, or does not end`
+    return { ok: false, code: 'schema-too-costly', problems: [{ pointer: '', message }] }
+  }
+}
+
+class CostError extends Error {}
+
+function budget(): EvaluationPlugin {
+  let evaluations = 0
+  return {
+    beforeSchema: () => {
+      evaluations += 1
+      if (evaluations > EVALUATIONS_MAX) throw new CostError('too many evaluations')
+    }
+  }
+}
+
+function malformed(message: string): Refused {
+  return refused('schema-malformed', `the schema cannot be used: ${message}`)
+}
+
+function refused(code: SchemaFault, message: string): Refused {
+  return { code, problem: { pointer: '', message } }
+}
+
+function wrong(problems: readonly SchemaProblem[]): SchemaOutcome {
+  return { ok: false, code: 'value-wrong', problems }
+}
