@@ -125,15 +125,15 @@ async function send(run: RunFile, path: string, call: Call): Promise<IncomingMes
   if (call.body !== undefined) headers['content-type'] = call.type ?? 'application/octet-stream'
   const length = json?.length ?? call.bytes
   if (length !== undefined) headers['content-length'] = String(length)
+  const way =
+    run.socket === undefined ? { host: url.hostname, port: url.port } : { socketPath: run.socket }
+  const request = httpRequest({
+    ...way,
+    path: `${url.pathname}${url.search}`,
+    method: call.method ?? 'GET',
+    headers
+  })
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const way =
-      run.socket === undefined ? { host: url.hostname, port: url.port } : { socketPath: run.socket }
-    const request = httpRequest({
-      ...way,
-      path: `${url.pathname}${url.search}`,
-      method: call.method ?? 'GET',
-      headers
-    })
     let answered = false
     request.on('response', (message) => {
       answered = true
@@ -151,8 +151,11 @@ async function send(run: RunFile, path: string, call: Call): Promise<IncomingMes
       })
   })
   const status = answer.statusCode ?? 0
-  if (status >= 400) throw await refusal(answer, status)
-  return answer
+  if (status < 400) return answer
+  const refused = await refusal(answer, status)
+  // What is left of a refused upload is not sent: the command would wait for it to be dropped.
+  request.destroy()
+  throw refused
 }
 
 function unreachable(run: RunFile, error: Error): CommandFailure {

@@ -3,13 +3,15 @@
  *
  * 1. Alice adds documents, one of them in two versions, and makes a backup.
  * 2. With nothing but the backup file and the document identity of her recovery kit, a document opens with
- *    another age implementation: no eLocker.
+ *    another age implementation: no eLocker. Typage always; stock `age` too where it is installed.
  * 3. On an empty machine the backup is restored; the words open it; every byte is there.
  * 4. A backup with one damaged byte is refused, and so is one that would overwrite a locker.
  */
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import * as dagPb from '@ipld/dag-pb'
 import { CarReader } from '@ipld/car'
 import { Decrypter } from 'age-encryption'
@@ -29,6 +31,15 @@ async function cat(car: CarReader, cid: CID): Promise<Buffer> {
   const parts: Buffer[] = []
   for (const { Hash } of Links) parts.push(await cat(car, Hash))
   return Buffer.concat(parts)
+}
+
+const run = promisify(execFile)
+
+/** Whether `age` is in PATH and knows the hybrid recipients of the sealed document: from 1.3 on. */
+async function hasStockAge(): Promise<boolean> {
+  const { stdout } = await run('age', ['--version']).catch(() => ({ stdout: '' }))
+  const [, major = 0, minor = 0] = /^v?(\d+)\.(\d+)/.exec(stdout.trim()) ?? []
+  return Number(major) > 1 || (Number(major) === 1 && Number(minor) >= 3)
 }
 
 describe('a locker that comes back from its backup', function () {
@@ -74,6 +85,27 @@ describe('a locker that comes back from its backup', function () {
       const length = Number(padded.readBigUInt64BE(padded.length - 8))
       expect(length).to.equal(expected.length)
       expect(digest(padded.subarray(0, length))).to.equal(digest(expected))
+    }
+  })
+
+  it('opens with stock age from the file and the kit alone', async function () {
+    if (!(await hasStockAge())) {
+      console.log('      no `age` from 1.3 on (hybrid keys) in PATH: skipped')
+      this.skip()
+    }
+    const car = await CarReader.fromBytes(await readFile(join(alice.folder, 'locker.car')))
+    const identity = join(alice.folder, 'identity')
+    await writeFile(identity, `${kit.documentIdentity}\n`, { mode: 0o600 })
+    for (const [facts, expected] of [
+      [small, second],
+      [large, big]
+    ] as const) {
+      await writeFile(join(alice.folder, 'sealed.age'), await cat(car, CID.parse(facts.root)))
+      const args = ['--decrypt', '--identity', identity, '--output', 'padded', 'sealed.age']
+      await run('age', args, { cwd: alice.folder })
+      const padded = await readFile(join(alice.folder, 'padded'))
+      expect(digest(padded.subarray(0, facts.sizeBytes))).to.equal(digest(expected))
+      expect(Number(padded.readBigUInt64BE(padded.length - 8))).to.equal(expected.length)
     }
   })
 
