@@ -18,6 +18,7 @@ export type ProtocolErrorCode =
   | 'did-not-found'
   | 'message-malformed'
   | 'link-malformed'
+  | 'credential-malformed' // what a credential, presentation or status list cannot be made of
   | 'limit-exceeded'
 
 export class ProtocolError extends Error {
