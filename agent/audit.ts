@@ -75,7 +75,20 @@ export const AUDIT_ACTIONS = [
   'message-refused',
   'message-given-up',
   'token-created',
-  'token-revoked'
+  'token-revoked',
+  'issuer-created',
+  'issuer-changed',
+  'issuer-key-rotated',
+  'staff-added',
+  'staff-changed',
+  'staff-removed',
+  'type-saved',
+  'type-published',
+  'type-deprecated',
+  'registry-imported',
+  'registry-changed',
+  'registry-removed',
+  'status-list-created'
 ] as const
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]

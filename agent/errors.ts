@@ -66,6 +66,21 @@ export type LockerErrorCode =
   | 'link-stopped'
   | 'link-proof-wrong'
   | 'inbox-unknown'
+  // Issuing and holding credentials.
+  | 'issuer-absent' // no issuer has been set up here
+  | 'issuer-state' // the issuer's kind or state does not allow the operation
+  | 'type-unknown'
+  | 'type-invalid' // the credential type breaks a rule, named in the message; `problems` where there are several
+  | 'type-state' // published or deprecated: the version cannot be changed
+  | 'credential-unknown'
+  | 'credential-state'
+  | 'registry-invalid' // a record, a file of records or a question does not fit the type
+  | 'record-unknown'
+  | 'record-ambiguous' // more than one record fits; their number in `count`
+  | 'staff-unknown'
+  | 'role-forbidden' // the member of staff may not do this; `role`, `action`
+  | 'exchange-unknown'
+  | 'exchange-state'
   // The gateway.
   | 'request-invalid'
   | 'request-too-large'
