@@ -21,7 +21,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'protocols/': {
     source: ['protocols/'],
     packages: new RegExp(
-      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/dag-pb|@ipld/dag-cbor|canonicalize|@hyperjump/.*|did-resolver)$`
+      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/dag-pb|@ipld/dag-cbor|canonicalize|jsonld|@hyperjump/.*|did-resolver)$`
     )
   },
   'agent/': {
