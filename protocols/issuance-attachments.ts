@@ -9,6 +9,7 @@
  */
 import { base64urlnopad } from '@scure/base'
 import { z } from 'zod'
+import { credentialType } from './credential/credential-type.ts'
 import { isJsonObject, jsonFault, type JsonObject } from './credential/json.ts'
 import { did } from './did/document.ts'
 import { ProtocolError } from './errors.ts'
@@ -44,12 +45,9 @@ const TYPES_MAX = 16
 export const CREDENTIAL_FORMATS = ['vcdm-2.0', 'sd-jwt-vc'] as const
 export type CredentialFormat = (typeof CREDENTIAL_FORMATS)[number]
 
-/** A kind of credential at its issuer. */
-export const credentialTypeId = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/)
-/** `MAJOR.MINOR.PATCH`, Semantic Versioning 2.0.0 without pre-releases. */
-export const credentialTypeVersion = z
-  .string()
-  .regex(/^(?:0|[1-9]\d{0,5})\.(?:0|[1-9]\d{0,5})\.(?:0|[1-9]\d{0,5})$/)
+/** A kind of credential at its issuer, and its version: as in a credential type's own file. */
+export const credentialTypeId = credentialType.shape.id
+export const credentialTypeVersion = credentialType.shape.version
 
 const credentialRequest = z.object({
   type: credentialTypeId,
