@@ -110,6 +110,8 @@ export interface ProtocolOptions {
 export interface Exchanges {
   /** Registers a protocol by its PIURI (without trailing slash); messages of its major version reach the handler. */
   handle(piuri: string, options: ProtocolOptions): void
+  /** `listener` hears of each contact, by its DID, from which a new message has been taken. */
+  onHeard(listener: (did: string) => void): void
 }
 
 /** Where an envelope came from. `peer`: PeerId or address, for its rate; all without one share a rate. */
@@ -182,6 +184,8 @@ const PASSING: ReadonlySet<LockerErrorCode> = new Set([
 export class OpenExchanges implements Exchanges {
   readonly #components: ExchangesComponents
   readonly #protocols = new Map<string, ProtocolOptions & { readonly piuri: string }>()
+  /** One for each feature that waits for contacts. */
+  readonly #heard: Array<(did: string) => void> = []
   /** Envelopes of one peer are processed in the order they came. */
   readonly #tails = new Map<string, Promise<unknown>>()
   #closed = false
@@ -194,6 +198,10 @@ export class OpenExchanges implements Exchanges {
     const key = majorOf(`${piuri}/any`)
     if (this.#protocols.has(key)) throw new TypeError(`${piuri} is handled already`)
     this.#protocols.set(key, { ...options, piuri })
+  }
+
+  onHeard(listener: (did: string) => void): void {
+    this.#heard.push(listener)
   }
 
   /** The protocols registered, for discover-features. */
@@ -352,6 +360,7 @@ export class OpenExchanges implements Exchanges {
       return
     }
     outbox.wake(contact.did)
+    for (const listener of this.#heard) listener(contact.did)
     this.#acknowledge(sound)
   }
 

@@ -158,6 +158,7 @@ export async function openLocker(
     begin() {
       correspondence.outbox.begin()
       correspondence.contacts.start()
+      sharing.begin()
       // What a crash left behind. Every feature has named the blocks it needs by now.
       background.run('leftovers-not-collected', async () => {
         const { removed } = await documents.collect()

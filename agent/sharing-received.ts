@@ -15,6 +15,7 @@ import type { Outbox, OutboxItem } from './outbox.ts'
 import type { Records } from './records.ts'
 import type { GrantReader, ReadOptions } from './sharing-fetch.ts'
 import { textBody } from './sharing-given.ts'
+import { PendingCopies } from './sharing-pending.ts'
 import type { GrantFacts, GrantThread, RequestFacts, Threads } from './sharing-threads.ts'
 
 /** Longest wait for the owner's agent to confirm an accept before the fetch is tried anyway, milliseconds. */
@@ -43,11 +44,16 @@ export interface ReceivedComponents {
 export class ReceivedGrants {
   readonly #components: ReceivedComponents
   readonly #waiting = new Map<string, Set<() => void>>()
+  readonly #copies: PendingCopies
   /** When the next grant expires, and what cancels the timer. */
   #next: { readonly atMs: number; readonly cancel: () => void } | undefined
 
   constructor(components: ReceivedComponents) {
     this.#components = components
+    this.#copies = new PendingCopies({
+      ...components,
+      fetch: (id, signal) => this.#copy(id, { signal })
+    })
     components.outbox.onChange((item) => this.#outboxChanged(item))
     components.threads.watch((id) => this.#arm(id))
   }
@@ -88,14 +94,22 @@ export class ReceivedGrants {
     id: string,
     options: { signal?: AbortSignal; onProgress?: (bytes: number) => void } = {}
   ): Promise<GrantFacts> {
-    const { threads, reader } = this.#components
+    const { threads } = this.#components
     await this.#announce(id)
     const { grant } = threads.grant(id, 'received')
-    if (grant.permission === 'copy' && grant.document === undefined) {
-      await this.#confirmed(id, options.signal)
-      await reader.copy(id, options)
-    }
+    if (grant.permission === 'copy' && grant.document === undefined)
+      await this.#copies.attended(id, () => this.#copy(id, options)).catch(willFollow)
     return threads.grantFacts(threads.grant(id, 'received'))
+  }
+
+  /** Fetches the copies that were accepted and have not arrived. */
+  begin(): void {
+    this.#copies.resume()
+  }
+
+  /** A contact has shown up. */
+  heard(contact: string): void {
+    this.#copies.heard(contact)
   }
 
   /** Declines a grant, or hands an accepted one back; a copy already stored stays. */
@@ -198,10 +212,20 @@ export class ReceivedGrants {
   }
 
   close(): void {
+    this.#copies.close()
     this.#next?.cancel()
     this.#next = undefined
     for (const waiting of this.#waiting.values()) for (const resolve of waiting) resolve()
     this.#waiting.clear()
+  }
+
+  async #copy(
+    id: string,
+    options: { signal?: AbortSignal; onProgress?: (bytes: number) => void }
+  ): Promise<void> {
+    await this.#announce(id)
+    await this.#confirmed(id, options.signal)
+    await this.#components.reader.copy(id, options)
   }
 
   /** Tells the owner's agent which PeerId will fetch; again when the locker has moved to another machine. */
@@ -291,4 +315,14 @@ export class ReceivedGrants {
 function isSettled(item: OutboxItem | undefined): boolean {
   if (item === undefined || item.acknowledgedAt !== undefined) return true
   return item.state === 'failed' || (item.state === 'waiting' && item.attempts > 0)
+}
+
+/** An accepted copy whose owner is away is no failure for good, and the error says so. */
+function willFollow(error: unknown): never {
+  if (!(error instanceof LockerError) || error.code !== 'peer-unreachable') throw error
+  throw new LockerError(
+    error.code,
+    `accepted; the copy follows by itself once the other agent can be reached (${error.message})`,
+    { cause: error, facts: error.facts }
+  )
 }

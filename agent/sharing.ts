@@ -6,6 +6,7 @@
  * | sharing-threads.ts    | the record of a thread, its state by the protocol's table, the facts       |
  * | sharing-given.ts      | the owner's side: give, serve, revoke                                     |
  * | sharing-received.ts   | the recipient's side: ask, accept, open                                   |
+ * | sharing-pending.ts    | copies that were accepted and have not arrived                            |
  * | sharing-fetch.ts      | fetching blocks under a grant, the cache of ciphertext, copies            |
  * | sharing-inbound.ts    | messages as they come in                                                  |
  *
@@ -104,6 +105,8 @@ export interface SharingComponents {
 export interface SharingStore extends Sharing {
   /** Answers a peer that asks for a grant's blocks; counted and audited before it resolves. Never throws. */
   authorisePull(grant: string, peerId: string): Promise<PullAnswer>
+  /** Fetches what was accepted and has not arrived. Called once, when the opening has succeeded. */
+  begin(): void
   /** Resolves when no work is left in the background: sealing again, sweeping, collecting. */
   settled(): Promise<void>
   /** Stops timers and waits for the work in the background. The records must still be open. */
@@ -140,6 +143,7 @@ class AgentSharing implements SharingStore {
       handler: (message, contact, batch) => inbound.receive(message, contact, batch),
       problem: (report, contact, batch) => inbound.problem(report, contact, batch)
     })
+    exchanges.onHeard((contact) => this.#received.heard(contact))
     documents.keepBlocks('sharing', () => reader.cachedRoots())
     documents.setHeal((facts) => this.#received.heal(facts))
     contacts.onRemove(async (contact) => {
@@ -196,6 +200,10 @@ class AgentSharing implements SharingStore {
 
   authorisePull(grant: string, peerId: string): Promise<PullAnswer> {
     return this.#given.authorise(grant, peerId)
+  }
+
+  begin(): void {
+    this.#received.begin()
   }
 
   settled(): Promise<void> {

@@ -10,6 +10,7 @@
  * 7. Bob's agent stops. Alice grants him a copy; the grant waits in her outbox. Bob's agent comes back on
  *    another port, the grant arrives, he accepts, and the copy is his: it opens with Alice's agent stopped.
  * 8. A byte of Bob's copy is damaged on disk; with Alice back, he reads it whole.
+ * 9. Alice grants another copy and stops. Bob accepts; the copy comes by itself when her agent is back.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
@@ -170,7 +171,28 @@ describe('a document handed over between two processes', function () {
     expect(digest(await readFile(join(bob.folder, 'healed.pdf')))).to.equal(digest(pdf))
   })
 
-  it('9. stops within 10 s on SIGTERM', async () => {
+  it('9. fetches a copy that was accepted while Alice was away', async () => {
+    const args = ['--to', 'Bob', '--purpose', 'another one', '--permission', 'copy']
+    const { id } = await alice.json<GrantFacts>('share', 'create', document.id, ...args)
+    await eventually(async () => {
+      const items = await bob.json<InboxItem[]>('inbox', 'list')
+      return items.find((item) => item.id === id && item.state === 'granted')
+    }, 'the grant in the inbox of Bob')
+    await alice.stop()
+    const accepted = await bob.run('inbox', 'accept', id)
+    expect(accepted.code, accepted.stdout).to.equal(8)
+    expect(accepted.stderr).to.match(/accepted; the copy follows by itself/)
+    await alice.up()
+    const copy = await eventually(async () => {
+      const documents = await bob.json<DocumentFacts[]>('list')
+      return documents.find(({ source }) => source?.grant === id)
+    }, 'the copy at Bob')
+    const got = await bob.run('get', copy.id, '-o', 'second.pdf')
+    expect(got.code, got.stderr).to.equal(0)
+    expect(digest(await readFile(join(bob.folder, 'second.pdf')))).to.equal(digest(pdf))
+  })
+
+  it('10. stops within 10 s on SIGTERM', async () => {
     expect(await alice.stop()).to.be.lessThan(10_000)
     expect(await bob.stop()).to.be.lessThan(10_000)
   })

@@ -9,8 +9,13 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
 import type { DocumentFacts } from '../../agent/documents.ts'
+import { COPY_RETRIES_MS } from '../../agent/sharing-pending.ts'
 import { DEGREE, openCast, same, type SharingCast } from '../agent/sharing-cast.ts'
-import { collect, refusal, source } from '../lockers.ts'
+import { until } from '../clock.ts'
+import { collect, failure, refusal, source } from '../lockers.ts'
+
+/** The longest pause before a copy that has not arrived is tried again, milliseconds. */
+const LONGEST_MS = Math.max(...COPY_RETRIES_MS)
 
 describe('scenario: copies', () => {
   let lockers: SharingCast['lockers']
@@ -81,6 +86,64 @@ describe('scenario: copies', () => {
     same(await collect(content), thesis)
     // The root anew, and each leaf that had not arrived, once.
     expect(alice.node.served.get(bob.node.peerId)).to.equal(before + 1 + missing)
+  })
+
+  it('fetches an accepted copy by itself when Alice is back', async () => {
+    const id = await given(bob, { permission: 'copy' })
+    alice.node.away = true
+    const failed = failure(bob.locker.sharing.accept(id))
+    await lockers.clock.advance(30_000)
+    const { code, message } = await failed
+    expect(code).to.equal('peer-unreachable')
+    expect(message).to.match(/^accepted; the copy follows by itself/)
+    expect(bob.locker.documents.list()).to.be.empty
+    alice.node.away = false
+    // Her agent greets its contacts when it starts: that is the sign of life.
+    await lockers.clock.advance(6_000)
+    await alice.locker.contacts.ping('Bob')
+    await lockers.clock.advance(6_000)
+    await until(() => bob.locker.documents.list().length === 1, 'Bob has his copy')
+    const [copy] = bob.locker.documents.list()
+    const { content } = await bob.locker.documents.open(copy?.id ?? '')
+    same(await collect(content), DEGREE)
+    expect(bob.locker.sharing.grant(id).document.id).to.equal(copy?.id)
+    // It is fetched once, whatever is heard afterwards.
+    await lockers.clock.advance(LONGEST_MS)
+    expect(bob.locker.documents.list()).to.have.length(1)
+  })
+
+  it('fetches an accepted copy without a sign of life too, and after a restart', async () => {
+    for (const restarted of [false, true]) {
+      const id = await given(bob, { permission: 'copy' })
+      const before = bob.locker.documents.list().length
+      alice.blocks.readFails = () => {
+        alice.node.away = true
+      }
+      const failed = refusal(bob.locker.sharing.accept(id))
+      await lockers.clock.advance(30_000)
+      expect(await failed).to.equal('peer-unreachable')
+      alice.blocks.readFails = () => undefined
+      if (restarted) await bob.close()
+      alice.node.away = false
+      if (restarted) await bob.open()
+      else await lockers.clock.advance(LONGEST_MS)
+      await until(() => bob.locker.documents.list().length === before + 1, 'Bob has his copy')
+      expect(bob.locker.sharing.grant(id).document.id).to.be.a('string')
+    }
+  })
+
+  it('lets a copy go that was handed back before it arrived', async () => {
+    const id = await given(bob, { permission: 'copy' })
+    alice.node.away = true
+    const failed = refusal(bob.locker.sharing.accept(id))
+    await lockers.clock.advance(30_000)
+    expect(await failed).to.equal('peer-unreachable')
+    await bob.locker.sharing.decline(id)
+    alice.node.away = false
+    await lockers.clock.advance(2 * LONGEST_MS)
+    await lockers.settled()
+    expect(bob.locker.documents.list()).to.be.empty
+    expect(alice.locker.sharing.grant(id).state).to.equal('declined')
   })
 
   it('mends a damaged copy from its source', async () => {
