@@ -22,6 +22,9 @@ const UPLOAD_BYTES_MAX_DEFAULT = 4 * 1024 ** 3
 const PRIVATE = { host: '127.0.0.1', port: 4280 }
 const PUBLIC = { host: '0.0.0.0', port: 4281 }
 
+/** Proxies one request may pass before it comes here. */
+const PROXIES_MAX = 16
+
 const ON = ['on', 'true', '1', 'yes']
 const OFF = ['off', 'false', '0', 'no']
 
@@ -30,12 +33,22 @@ const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'sile
 export interface Config {
   /** Absolute path of the home folder. */
   readonly home: string
-  /** The owner's listener. `host` is an IP address; the page is reached as `localhost`. */
-  readonly private: { readonly host: string; readonly port: number; readonly socket: boolean }
+  /**
+   * The owner's listener. `host` is an IP address; the page is reached as `localhost`, and by the names in
+   * `hosts` (in small letters, without a port), e.g. at a reverse proxy.
+   */
+  readonly private: {
+    readonly host: string
+    readonly port: number
+    readonly socket: boolean
+    readonly hosts: readonly string[]
+  }
   /** What others may reach; `undefined` while it is off. `url`: the base others know it by. */
   readonly public?:
     | { readonly host: string; readonly port: number; readonly url: string | undefined }
     | undefined
+  /** Proxies before the public listener whose `X-Forwarded-For` is believed; 0: none. */
+  readonly trustProxy: number
   readonly p2p: {
     readonly listen: readonly string[]
     /** Addresses told to others instead of the ones listened on; empty: those listened on. */
@@ -71,6 +84,8 @@ export const SETTINGS = [
     'off'
   ],
   ['ELOCKER_PUBLIC_URL', 'publicUrl', 'base URL others reach it by, e.g. behind a proxy', 'none'],
+  ['ELOCKER_HOSTS', 'hostName', 'further names the page is reached by, e.g. at a proxy', 'none'],
+  ['ELOCKER_TRUST_PROXY', 'trustProxy', 'proxies before the public listener to believe', '0'],
   ['ELOCKER_P2P', 'p2p', 'multiaddrs to listen on', 'tcp 4282 and ws 4283, all interfaces'],
   ['ELOCKER_ANNOUNCE', 'announce', 'multiaddrs told to others', 'those listened on'],
   ['ELOCKER_BOOTSTRAP', 'bootstrap', 'multiaddrs of peers to stay connected to', 'none'],
@@ -117,12 +132,14 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     home: read.path('ELOCKER_HOME') ?? homeFolder(undefined, environment),
     private: {
       ...(read.listener('ELOCKER_PRIVATE') || PRIVATE),
-      socket: read.onOrOff('ELOCKER_SOCKET') ?? true
+      socket: read.onOrOff('ELOCKER_SOCKET') ?? true,
+      hosts: read.hostNames('ELOCKER_HOSTS') ?? []
     },
     public:
       publicListener === false || (publicListener === undefined && publicUrl === undefined)
         ? undefined
         : { ...(publicListener ?? PUBLIC), url: publicUrl },
+    trustProxy: read.number('ELOCKER_TRUST_PROXY', PROXIES_MAX) ?? 0,
     p2p: {
       listen: read.multiaddrs('ELOCKER_P2P') ?? [
         '/ip4/0.0.0.0/tcp/4282',
@@ -205,6 +222,17 @@ class Reader {
   bytes(variable: Variable): number | undefined {
     return this.#parsed(variable, 'a number of bytes', (text) =>
       integer(text, Number.MAX_SAFE_INTEGER)
+    )
+  }
+
+  number(variable: Variable, max: number): number | undefined {
+    return this.#parsed(variable, `a number from 0 to ${max}`, (text) => integer(text, max))
+  }
+
+  /** Without a port: the check of the Host header looks at the name alone. */
+  hostNames(variable: Variable): readonly string[] | undefined {
+    return this.#each(variable, 'a host name', (text) =>
+      /^[a-z0-9_](?:[a-z0-9_.-]{0,252})$/i.test(text) ? text.toLowerCase() : undefined
     )
   }
 

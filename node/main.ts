@@ -10,7 +10,7 @@ import type { Client } from './commands/client.ts'
 import { EXIT } from './commands/outcome.ts'
 import { fail, type Voice } from './commands/output.ts'
 import type { ShareOptions } from './commands/sharing.ts'
-import { homeFolder } from './config.ts'
+import { homeFolder, SETTINGS } from './config.ts'
 import { packageVersion } from './version.ts'
 
 /** Options every command takes. */
@@ -40,6 +40,29 @@ function withPassphrase(target: Command): Command {
     )
   )
 }
+
+/** Adds every setting of node/config.ts that is no option of the command yet. */
+function withSettings(target: Command): Command {
+  for (const [variable, name, meaning, preset] of SETTINGS) {
+    const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    if (target.options.some(({ long }) => long === `--${flag}`)) continue
+    const kind = SETTING_KINDS.get(name)
+    const usage = kind === 'switch' ? `--${flag} [on|off]` : `--${flag} <value>`
+    const repeatable = kind === 'list' ? '; repeatable' : ''
+    const help = `${meaning}${repeatable} (${variable}; ${preset})`
+    if (kind === 'list') target.option(usage, help, collect)
+    else target.option(usage, help)
+  }
+  return target
+}
+
+/** Settings that are on or off, and those given once for each of their entries; the others have one value. */
+const SETTING_KINDS: ReadonlyMap<string, 'switch' | 'list'> = new Map([
+  ...['socket', 'relay', 'mdns'].map((name) => [name, 'switch'] as const),
+  ...['hostName', 'p2p', 'announce', 'bootstrap', 'relays', 'bitswapPeer', 'allowedHosts'].map(
+    (name) => [name, 'list'] as const
+  )
+])
 
 const voiceOf = (options: Common): Voice => ({
   json: options.json === true,
@@ -96,32 +119,11 @@ recoveryCommands(program)
 housekeepingCommands(program)
 
 function agentCommands(parent: Command): void {
-  withPassphrase(command(parent, 'up', 'start the agent and print the address of its page'))
-    .option(
-      '--private <host:port>',
-      "owner's page and API; port 0 picks a free one (ELOCKER_PRIVATE)"
-    )
-    .option('--public <host:port|off>', 'what others may reach (ELOCKER_PUBLIC)')
-    .option(
-      '--public-url <url>',
-      'how others reach the public listener, e.g. behind a proxy (ELOCKER_PUBLIC_URL)'
-    )
-    .option('--p2p <multiaddr>', 'listen here for other agents; repeatable (ELOCKER_P2P)', collect)
-    .option(
-      '--bootstrap <multiaddr>',
-      'an agent or relay to begin with; repeatable (ELOCKER_BOOTSTRAP)',
-      collect
-    )
-    .option('--relay', 'also serve as relay and bootstrap for others (ELOCKER_RELAY)')
-    .option(
-      '--bitswap-peer <peer id>',
-      'serve blocks by bitswap to this peer; repeatable (ELOCKER_BITSWAP_PEERS)',
-      collect
-    )
-    .option('--key-file <file>', 'open the locker at start with this key file (ELOCKER_KEY_FILE)')
-    .action((options: Common) =>
-      run(options, async (voice) => (await import('./commands/up.ts')).up(voice, { ...options }))
-    )
+  withSettings(
+    withPassphrase(command(parent, 'up', 'start the agent and print the address of its page'))
+  ).action((options: Common) =>
+    run(options, async (voice) => (await import('./commands/up.ts')).up(voice, { ...options }))
+  )
   command(parent, 'status', 'state, name and addresses of the running agent').action(
     (options: Common) =>
       withClient(options, async (client, voice) =>

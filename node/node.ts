@@ -118,7 +118,9 @@ async function open(config: Config, log: Log, closing: Closing): Promise<Running
     random: systemRandom,
     logger: log.forComponent('gateway'),
     pageFolder: pageFolder(),
-    limits: { uploadBytesMax: config.uploadBytesMax }
+    limits: { uploadBytesMax: config.uploadBytesMax },
+    hosts: config.private.hosts,
+    trustProxy: config.trustProxy
   })
   Object.assign(urls, await listen(config, home, gateway, closing))
   await unlock(agent, secret, log)

@@ -8,6 +8,7 @@ import type { GrantFacts, InboxItem, LinkFacts, RequestFacts } from '../../agent
 import { moment, oneOf, secretFrom } from './arguments.ts'
 import type { Client } from './client.ts'
 import { documentId } from './documents.ts'
+import type { NodeStatus } from './locker.ts'
 import { CommandFailure, EXIT } from './outcome.ts'
 import { printable, remark, say, size, table, type Voice } from './output.ts'
 
@@ -86,6 +87,20 @@ async function link(
     voice.json ? { ...voice, quiet: true } : voice,
     `opens ${made.usesMax} time${made.usesMax === 1 ? '' : 's'}, until ${made.expiresAt}; shown only now`
   )
+  const reach = reachOf(made.url, await client.call<NodeStatus>('/api/v1/node'))
+  // Also with --json: stderr is not the answer, and a script that mails the link wants to know.
+  if (reach !== undefined) remark(voice, `warning: ${reach}`)
+}
+
+/** What keeps the link from others; `undefined` when nothing is known to. */
+function reachOf(url: string, node: NodeStatus): string | undefined {
+  if (node.addresses.public === null)
+    return 'the public listener is off, so this link opens on this machine only and others cannot reach it; start the agent with --public on, and --public-url URL where a proxy stands before it'
+  const { hostname } = new URL(url)
+  const local = hostname === 'localhost' || /^127\.|^\[::1\]$|^0\.0\.0\.0$|^\[::\]$/.test(hostname)
+  return local
+    ? `${hostname} is this machine to whoever opens the link; say with --public-url how others reach it`
+    : undefined
 }
 
 function wholeNumber(text: string, flag: string): number {

@@ -23,7 +23,13 @@ describe('config', () => {
   it('needs nothing set', () => {
     const config = readConfig({}, { XDG_DATA_HOME: '/data' })
     expect(config.home).to.equal('/data/elocker')
-    expect(config.private).to.deep.equal({ host: '127.0.0.1', port: 4280, socket: true })
+    expect(config.private).to.deep.equal({
+      host: '127.0.0.1',
+      port: 4280,
+      socket: true,
+      hosts: []
+    })
+    expect(config.trustProxy).to.equal(0)
     expect(config.public).to.equal(undefined)
     expect(config.p2p.bootstrap).to.be.empty
     expect(config.p2p.bitswapPeers).to.be.empty
@@ -53,6 +59,9 @@ describe('config', () => {
     const listen = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws']
     expect(readConfig({}, { ELOCKER_P2P: listen.join(', ') }).p2p.listen).to.deep.equal(listen)
     expect(readConfig({ p2p: listen }, {}).p2p.listen).to.deep.equal(listen)
+    expect(readConfig({ hostName: ['Locker.Example'] }, {}).private.hosts).to.deep.equal([
+      'locker.example'
+    ])
     expect(readConfig({ bitswapPeer: [PEER] }, {}).p2p.bitswapPeers).to.deep.equal([PEER])
   })
 
@@ -67,11 +76,13 @@ describe('config', () => {
       ELOCKER_RELAY: 'perhaps',
       ELOCKER_LOG: 'loud',
       ELOCKER_UPLOAD_MAX: '-1',
+      ELOCKER_HOSTS: 'locker.example:443',
+      ELOCKER_TRUST_PROXY: '17',
       ELOCKER_PASSPHRASE_FILE: 'a',
       ELOCKER_KEY_FILE: 'b',
       ELOCKER_PROT: '1'
     })
-    expect(faults).to.have.length(11)
+    expect(faults).to.have.length(13)
   })
 
   it('takes an empty variable as absent, as containers set them', () => {

@@ -7,6 +7,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
@@ -137,6 +138,41 @@ describe('faults, from the command line', function () {
     expect(await readdir(alice.folder)).to.deep.equal(before)
     const listed = await alice.json<DocumentFacts[]>('list')
     expect(listed.map(({ name }) => name)).to.include.members(names)
+  })
+
+  it('says that a link reaches nobody while the public listener is off', async () => {
+    const made = await alice.run('share', 'create', document.id, '--link', '--json')
+    expect(made.code, made.stderr).to.equal(0)
+    expect(made.stderr).to.match(/public listener is off.*this machine only.*--public/)
+    const quiet = await alice.run('share', 'create', document.id, '--link', '--quiet')
+    expect(quiet.stderr).to.equal('')
+    await alice.stop()
+    await alice.up('--public', '127.0.0.1:0')
+    const local = await alice.run('share', 'create', document.id, '--link')
+    expect(local.stderr).to.match(/this machine to whoever opens the link.*--public-url/)
+    await alice.stop()
+    await alice.up('--public', '127.0.0.1:0', '--public-url', 'https://locker.example')
+    const reachable = await alice.run('share', 'create', document.id, '--link')
+    expect(reachable.stdout).to.match(/^https:\/\/locker\.example\/s\//)
+    expect(reachable.stderr).to.not.include('warning')
+    await alice.stop()
+  })
+
+  it('answers to its own names only, and to those of the proxy it was told of', async () => {
+    await alice.stop()
+    const { private: url } = await alice.up('--host-name', 'locker.example')
+    const status = async (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        request(`${url}/livez`, { headers: { host } }, (answer) => {
+          answer.resume()
+          resolve(answer.statusCode)
+        })
+          .on('error', reject)
+          .end()
+      })
+    expect(await status('locker.example')).to.equal(200)
+    expect(await status('LOCKER.example:8443')).to.equal(200)
+    expect(await status('attacker.example')).to.equal(421)
   })
 
   it('names a damaged block, and the rest stays usable', async () => {
