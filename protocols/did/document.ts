@@ -80,7 +80,10 @@ const verificationMethod = z.object({
   controller: z.exactOptional(reference),
   publicKeyMultibase: z.exactOptional(z.string().max(256)),
   publicKeyBase58: z.exactOptional(z.string().max(256)),
-  publicKeyJwk: z.exactOptional(z.record(z.string().max(32), z.unknown()))
+  publicKeyJwk: z.exactOptional(z.record(z.string().max(32), z.unknown())),
+  /** Controlled Identifiers 1.0 §2.2; what is no text is kept as none, so that it is not taken for absent. */
+  expires: z.exactOptional(z.string().max(64).catch('')),
+  revoked: z.exactOptional(z.string().max(64).catch(''))
 })
 
 const relationship = z.exactOptional(
@@ -191,6 +194,43 @@ export function keyOf(document: DidDocument, kid: string, purpose: Relationship)
   }
   return key.jwk
 }
+
+/** Until when a key was its controller's. As the document has it: a text that is no instant is for the reader to judge. */
+export interface KeyTimes {
+  /** From then on the key signs nothing new: rotated. What it signed before stays. */
+  readonly expires?: string
+  /** The key is known to others: nothing it signed counts, since whoever signs also writes the time. */
+  readonly revoked?: string
+}
+
+/**
+ * What a document says of the life of a key, wherever in it the key stands; Controlled Identifiers 1.0 §2.2.
+ * Of two entries with one id the first time found counts.
+ *
+ * @param kid - Absolute DID URL.
+ */
+export function keyTimesOf(document: DidDocument, kid: string): KeyTimes {
+  const embedded = RELATIONSHIPS.flatMap((purpose) => document[purpose] ?? []).filter(
+    (entry) => typeof entry !== 'string'
+  )
+  const methods = [...(document.verificationMethod ?? []), ...embedded].filter(
+    (method) => absolute(method.id, document.id) === kid
+  )
+  const expires = methods.find((method) => method.expires !== undefined)?.expires
+  const revoked = methods.find((method) => method.revoked !== undefined)?.revoked
+  return {
+    ...(expires === undefined ? {} : { expires }),
+    ...(revoked === undefined ? {} : { revoked })
+  }
+}
+
+const RELATIONSHIPS: readonly Relationship[] = [
+  'authentication',
+  'assertionMethod',
+  'keyAgreement',
+  'capabilityInvocation',
+  'capabilityDelegation'
+]
 
 /**
  * Where the party can be reached by DIDComm v2, in the document's order of preference. Endpoints of

@@ -7,6 +7,7 @@ import {
   isKeyId,
   keyOf,
   keysOf,
+  keyTimesOf,
   parseDidDocument,
   serviceFor,
   type ServiceEndpoint
@@ -170,6 +171,43 @@ const endpoints = (...services: readonly unknown[]): readonly ServiceEndpoint[] 
       DID
     )
   )
+
+describe('the life of a key', () => {
+  const timesOf = (document: object, kid = `${DID}#k`): unknown =>
+    keyTimesOf(parseDidDocument({ id: DID, ...document }, DID), kid)
+  const [expires, revoked] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']
+
+  it('is open when the document says nothing', () =>
+    expect(timesOf({ verificationMethod: [method] })).to.deep.equal({}))
+
+  it('ends where the document says so, for relative and absolute ids', () => {
+    expect(timesOf({ verificationMethod: [{ ...method, expires, revoked }] })).to.deep.equal({
+      expires,
+      revoked
+    })
+    expect(timesOf({ verificationMethod: [{ ...method, id: `${DID}#k`, revoked }] })).to.deep.equal(
+      {
+        revoked
+      }
+    )
+  })
+
+  it('is found where the key stands inside a relationship', () =>
+    expect(timesOf({ assertionMethod: [{ ...method, expires }] })).to.deep.equal({ expires }))
+
+  it('is that of the key asked for', () =>
+    expect(timesOf({ verificationMethod: [{ ...method, revoked }] }, `${DID}#other`)).to.deep.equal(
+      {}
+    ))
+
+  it('keeps what is no text as an end that cannot be read', () => {
+    for (const value of [null, 5, true, { a: 1 }, 'x'.repeat(65)]) {
+      expect(timesOf({ verificationMethod: [{ ...method, revoked: value }] })).to.deep.equal({
+        revoked: ''
+      })
+    }
+  })
+})
 
 describe('the endpoints of a document', () => {
   it('are what serviceFor wrote', () => {
