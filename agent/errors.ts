@@ -81,6 +81,12 @@ export type LockerErrorCode =
   | 'role-forbidden' // the member of staff may not do this; `role`, `action`
   | 'exchange-unknown'
   | 'exchange-state'
+  // Certificates.
+  | 'certificate-invalid' // input over its limits, a picture that is none, a text no font can show
+  | 'certificate-failed' // too slow, too much memory, or the compiler died
+  | 'certificate-busy' // as many certificates wait as may
+  | 'template-unknown'
+  | 'template-invalid' // named in `problems`: message, line, column
   // The gateway.
   | 'request-invalid'
   | 'request-too-large'
