@@ -172,9 +172,10 @@ const endpoints = (...services: readonly unknown[]): readonly ServiceEndpoint[] 
     )
   )
 
+const timesOf = (document: object, kid = `${DID}#k`): unknown =>
+  keyTimesOf(parseDidDocument({ id: DID, ...document }, DID), kid)
+
 describe('the life of a key', () => {
-  const timesOf = (document: object, kid = `${DID}#k`): unknown =>
-    keyTimesOf(parseDidDocument({ id: DID, ...document }, DID), kid)
   const [expires, revoked] = ['2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z']
 
   it('is open when the document says nothing', () =>
