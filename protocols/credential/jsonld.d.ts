@@ -5,9 +5,12 @@ declare module 'jsonld' {
     /** Whether what JSON-LD would drop silently is an error. */
     readonly safe: boolean
     readonly rdfDirection: 'i18n-datatype'
-    readonly documentLoader: (
-      url: string
-    ) => Promise<{ readonly documentUrl: string; readonly document: object }>
+    readonly documentLoader: (url: string) => Promise<{
+      readonly documentUrl: string
+      readonly document: object
+      /** `static`: the document under that URL never changes. */
+      readonly tag: 'static'
+    }>
     readonly canonizeOptions: {
       readonly maxDeepIterations: number
       readonly createMessageDigest: () => { update(text: string): void; digest(): string }

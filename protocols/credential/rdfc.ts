@@ -91,13 +91,18 @@ class Digest {
 
 class DigestsExceeded extends Error {}
 
-/** Never reached: every context is looked at before jsonld is. Refuses, should a bundled one ever name another. */
-function documentLoader(
-  url: string
-): Promise<{ readonly documentUrl: string; readonly document: JsonObject }> {
+/**
+ * Asked only for bundled contexts, since every context is looked at before jsonld is; refuses, should one of them ever
+ * name another. `static` lets jsonld keep what it made of a context: that is twice as fast.
+ */
+function documentLoader(url: string): Promise<{
+  readonly documentUrl: string
+  readonly document: JsonObject
+  readonly tag: 'static'
+}> {
   const document = bundledContext(url)
   if (document === undefined) return Promise.reject(new Error(`context ${url} is not bundled`))
-  return Promise.resolve({ documentUrl: url, document })
+  return Promise.resolve({ documentUrl: url, document, tag: 'static' })
 }
 
 function contextsFault(context: JsonValue | undefined): CanonicalRdf | undefined {

@@ -10,6 +10,7 @@
  */
 import { base64, base64url, base64urlnopad } from '@scure/base'
 import { ProtocolError } from '../errors.ts'
+import { through } from './compression.ts'
 
 /** Fewest entries in a list, §6.1: a bit among fewer would tell whose it is. */
 export const STATUS_LIST_ENTRIES = 131_072
@@ -131,41 +132,6 @@ async function gunzip(
     // A stream fails by its input only, and each platform in its own words.
     return 'not gzip'
   }
-}
-
-/** All that comes out of a stream; undefined when that is more than `bytesMax`, and then no more is made. */
-async function through(
-  stream: CompressionStream | DecompressionStream,
-  bytes: Uint8Array,
-  bytesMax: number
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const writer = stream.writable.getWriter()
-  const reader = stream.readable.getReader()
-  // Written while the other end is read: a stream takes no more than it has room for. What fails in writing
-  // fails the reading too, and is reported there.
-  writer
-    .write(new Uint8Array(bytes))
-    .then(() => writer.close())
-    .catch(() => undefined)
-  const parts: Uint8Array[] = []
-  let size = 0
-  for (;;) {
-    const { value, done } = await reader.read()
-    if (done) break
-    size += value.length
-    if (size > bytesMax) {
-      await reader.cancel()
-      return undefined
-    }
-    parts.push(value)
-  }
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
 function refused(
