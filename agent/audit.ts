@@ -88,7 +88,21 @@ export const AUDIT_ACTIONS = [
   'registry-imported',
   'registry-changed',
   'registry-removed',
-  'status-list-created'
+  'status-list-created',
+  'credential-requested',
+  'credential-prepared',
+  'credential-approved',
+  'credential-offered',
+  'credential-issued',
+  'credential-delivered',
+  'credential-received',
+  'credential-refused',
+  'credential-abandoned',
+  'credential-suspended',
+  'credential-reinstated',
+  'credential-revoked',
+  'credential-replaced',
+  'credential-status-told'
 ] as const
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number]

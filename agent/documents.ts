@@ -118,6 +118,12 @@ export interface DocumentStore extends Documents {
     source: AsyncIterable<Uint8Array>,
     options: AddOptions & { source: { grant: string; from: string } }
   ): Promise<DocumentFacts>
+  /** As add; `along` puts what belongs to the document into the same batch as its record. */
+  addAlong(
+    source: AsyncIterable<Uint8Array>,
+    options: AddOptions,
+    along: (batch: Batch, id: string) => void
+  ): Promise<DocumentFacts>
   /** Marks a document for a new key, in the batch that takes the old one's permission away (DESIGN §5.4). */
   markReseal(batch: Batch, id: string): void
   /** Seals every version under a new key; `andThen` fills the batch that puts the new ones in place. */
@@ -202,7 +208,15 @@ class OpenDocuments implements DocumentStore {
     source: AsyncIterable<Uint8Array>,
     options: AddOptions & { source: { grant: string; from: string } }
   ): Promise<DocumentFacts> {
-    return this.#add(source, options, options.source)
+    return this.#add(source, options, { copyOf: options.source })
+  }
+
+  async addAlong(
+    source: AsyncIterable<Uint8Array>,
+    options: AddOptions,
+    along: (batch: Batch, id: string) => void
+  ): Promise<DocumentFacts> {
+    return this.#add(source, options, { along })
   }
 
   async addVersion(
@@ -388,8 +402,12 @@ class OpenDocuments implements DocumentStore {
   async #add(
     source: AsyncIterable<Uint8Array>,
     options: AddOptions,
-    copyOf?: { grant: string; from: string }
+    more: {
+      readonly copyOf?: { readonly grant: string; readonly from: string }
+      readonly along?: (batch: Batch, id: string) => void
+    } = {}
   ): Promise<DocumentFacts> {
+    const { copyOf, along } = more
     const { records, random } = this.#shelf.components
     const { name = '', tags = [], type } = checkedLabels(options)
     const id = newRecordId(random)
@@ -410,6 +428,7 @@ class OpenDocuments implements DocumentStore {
         this.#shelf.put(batch, id, record)
         const action = copyOf === undefined ? 'document-added' : 'document-copied'
         this.#log(batch, action, id, record, { bytes: stored.sizeBytes })
+        along?.(batch, id)
       })
       return this.get(id)
     })

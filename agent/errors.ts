@@ -74,6 +74,7 @@ export type LockerErrorCode =
   | 'type-state' // published or deprecated: the version cannot be changed
   | 'credential-unknown'
   | 'credential-state'
+  | 'claims-invalid' // the claims do not fit their type; named in `problems`
   | 'registry-invalid' // a record, a file of records or a question does not fit the type
   | 'record-unknown'
   | 'record-ambiguous' // more than one record fits; their number in `count`

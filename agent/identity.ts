@@ -17,6 +17,8 @@ import { LockerError } from './errors.ts'
 import { deriveKey } from './keys.ts'
 import { newRecordId } from './record-id.ts'
 import type { Batch, Collection, Records } from './records.ts'
+import type { ProofSigner } from '../protocols/credential/crypto.ts'
+import { nativeSigner } from '../protocols/credential/native.ts'
 import {
   DID_CHARS_MAX,
   didOf,
@@ -62,6 +64,8 @@ interface Packed {
 export interface Identity {
   /** did:key of the holder, the same for as long as the root key lives. */
   readonly holderDid: string
+  /** Signs as the holder, by the only key of {@link holderDid}. Throws `vault-sealed` once closed. */
+  holderSigner(): ProofSigner
   /** Makes a pairwise DID with the endpoints in force now; it can be used once the batch is durable. */
   pairwise(batch: Batch): string
   /** Forgets a pairwise DID and its keys: messages to it are not for us any more. */
@@ -117,7 +121,7 @@ export async function openIdentity(components: IdentityComponents): Promise<Iden
   const pairs = await components.records.collection('identity', pairwiseRecord)
   const holderSeed = deriveKey(components.rootKey, 'holder-key')
   try {
-    return new SealedIdentity(components, pairs, didKeyOf(publicKeyOf('Ed25519', holderSeed)))
+    return new SealedIdentity(components, pairs, privateKeyOf('Ed25519', holderSeed))
   } finally {
     holderSeed.fill(0)
   }
@@ -125,6 +129,7 @@ export async function openIdentity(components: IdentityComponents): Promise<Iden
 
 class SealedIdentity implements Identity {
   readonly holderDid: string
+  #holderKey: KeyObject | undefined
   readonly #components: Omit<IdentityComponents, 'rootKey'>
   readonly #pairs: Collection<PairwiseRecord>
   /** DID → record id. */
@@ -139,13 +144,22 @@ class SealedIdentity implements Identity {
   constructor(
     components: IdentityComponents,
     pairs: Collection<PairwiseRecord>,
-    holderDid: string
+    holderKey: KeyObject
   ) {
     const { rootKey: _rootKey, ...rest } = components
     this.#components = rest
     this.#pairs = pairs
-    this.holderDid = holderDid
+    this.#holderKey = holderKey
+    this.holderDid = didKeyOf(publicHalf('Ed25519', holderKey))
     for (const [id, { did }] of pairs.entries()) this.#ids.set(did, id)
+  }
+
+  holderSigner(): ProofSigner {
+    if (this.#holderKey === undefined)
+      throw new LockerError('vault-sealed', 'the holder key is not in memory')
+    // A did:key names its one key by the multikey it consists of.
+    const method = `${this.holderDid}#${this.holderDid.slice('did:key:'.length)}`
+    return nativeSigner(this.#holderKey, method)
   }
 
   pairwise(batch: Batch): string {
@@ -242,6 +256,7 @@ class SealedIdentity implements Identity {
   }
 
   close(): void {
+    this.#holderKey = undefined
     this.#ids.clear()
     this.#keys.clear()
     this.#documents.clear()
@@ -337,6 +352,10 @@ function privateKeyOf(curve: 'Ed25519' | 'X25519', bytes: Uint8Array): KeyObject
 }
 
 function publicKeyOf(curve: 'Ed25519' | 'X25519', bytes: Uint8Array): PublicKeyJwk {
-  const spki = createPublicKey(privateKeyOf(curve, bytes)).export({ format: 'der', type: 'spki' })
+  return publicHalf(curve, privateKeyOf(curve, bytes))
+}
+
+function publicHalf(curve: 'Ed25519' | 'X25519', key: KeyObject): PublicKeyJwk {
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
   return publicJwk(curve, spki.subarray(-32))
 }

@@ -8,12 +8,21 @@
  * @module
  */
 import { fileTypeFromBuffer } from 'file-type'
+import { CREDENTIALS_V2 } from '../protocols/credential/credential.ts'
+import { isJsonObject } from '../protocols/credential/json.ts'
 
 /** Bytes of a document that are looked at. A zip of an office document shows what it is within a few KiB. */
 export const SNIFF_BYTES = 65_536
 
 /** Nothing more is known of it. */
 const OCTET_STREAM = 'application/octet-stream'
+
+/** Credentials: VCDM 2.0 §C.1 with its proofs inside, and SD-JWT VC §3.1. */
+const VC_JSON = 'application/vc+json'
+const VC_SD_JWT = 'application/dc+sd-jwt'
+
+/** A JWT, whose header and claims begin with `{"`, with its disclosures and nothing else: RFC 9901 §4. */
+const COMPACT_SD_JWT = /^eyJ[A-Za-z0-9_-]*\.eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+~[A-Za-z0-9_~-]*\s*$/
 
 /** `whole`: the bytes are the whole document, not only its beginning. */
 export async function sniffMediaType(head: Uint8Array, whole: boolean): Promise<string> {
@@ -25,7 +34,8 @@ export async function sniffMediaType(head: Uint8Array, whole: boolean): Promise<
   if (text === undefined) return binary ?? OCTET_STREAM
   // Two letters are a signature to some formats (BM is a bitmap): of a clean text only these are believed.
   if (binary !== undefined && TEXTUAL_SIGNATURES.has(binary)) return binary
-  if (isJson(text, whole)) return 'application/json'
+  if (isJson(text, whole)) return isCredential(text, whole) ? VC_JSON : 'application/json'
+  if (COMPACT_SD_JWT.test(text)) return VC_SD_JWT
   return sniffTable(text, whole) ?? (head.length === 0 ? OCTET_STREAM : 'text/plain')
 }
 
@@ -119,6 +129,19 @@ function isJson(text: string, whole: boolean): boolean {
     return false
   }
 }
+
+/** By the first of its contexts, VCDM 2.0 §4.3; whether it holds is another question. */
+function isCredential(text: string, whole: boolean): boolean {
+  // Every writer of credentials puts the contexts first; of the rest of a large one nothing is known here.
+  if (!whole) return CREDENTIAL_START.test(text)
+  const value: unknown = JSON.parse(text)
+  if (!isJsonObject(value)) return false
+  const { '@context': contexts } = value
+  return Array.isArray(contexts) && contexts[0] === CREDENTIALS_V2
+}
+
+const CREDENTIAL_START =
+  /^\s*\{\s*"@context"\s*:\s*\[\s*"https:\/\/www\.w3\.org\/ns\/credentials\/v2"/
 
 /** Lines of a table that are compared. */
 const TABLE_LINES_MAX = 20

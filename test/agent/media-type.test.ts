@@ -75,6 +75,23 @@ describe('agent/media-type', () => {
     }
   })
 
+  it('knows a credential by its first context and an SD-JWT by its parts', async () => {
+    const context = 'https://www.w3.org/ns/credentials/v2'
+    const credential = `{"@context":["${context}"],"type":"VerifiableCredential"}`
+    const other = `{"@context":["https://example.org","${context}"]}`
+    const table = 'eyJhbGciOiJFZERTQSJ9.eyJ2Y3QiOiJ1cm46eCJ9.c2ln'
+    for (const [text, mediaType] of [
+      [credential, 'application/vc+json'],
+      [other, 'application/json'],
+      [`${table}~`, 'application/dc+sd-jwt'],
+      [`${table}~WyJzIiwiYSIsMV0~`, 'application/dc+sd-jwt'],
+      [table, 'text/plain']
+    ] as const)
+      expect(await sniffMediaType(Buffer.from(text), true), text).to.equal(mediaType)
+    const long = Buffer.from(`{"@context":["${context}"],"id":"${'x'.repeat(70_000)}"}`)
+    expect(await sniffMediaType(long.subarray(0, 65_536), false)).to.equal('application/vc+json')
+  })
+
   it('does not call anything harmless that begins as markup', async () => {
     const tag = fc.constantFrom('script', 'svg', 'html', 'iframe', 'body')
     const before = fc.constantFrom('', ' \n', '<!-- x -->', '\ufeff', '<?xml version="1.0"?>')
