@@ -25,10 +25,13 @@ import {
 } from './open-locker.ts'
 import type { OutboxItem } from './outbox.ts'
 import type { InboxItem, Sharing } from './sharing.ts'
+import { sealedNotesIdentity } from './keys.ts'
 import { openSpool, type Spool } from './spool.ts'
+import { LOCKED, StandingGrants, takeFetchNotes } from './standing-grants.ts'
 import type { TokenFacts, Tokens } from './tokens.ts'
 import { openVault, type RecoveryKit, type Secret, type Vault, type VaultState } from './vault.ts'
 import { MESSAGE_BYTES_MAX } from '../protocols/message.ts'
+import type { KeyPair } from '../protocols/sealed/recipients.ts'
 
 export type { ActivityEntry } from './audit.ts'
 export type { Clock, Logger, PullAnswer, Random } from './components.ts'
@@ -193,6 +196,10 @@ class VaultedAgent implements Agent {
   readonly #listeners = new Set<(event: AgentEvent) => void>()
   /** Present while the vault is open. */
   #locker: OpenLocker | undefined
+  /** Of the open vault: opens the notes of fetches that were served while it was sealed. */
+  #notes: KeyPair | undefined
+  /** Present while the vault is sealed and has been open before: what is still served. */
+  #standing: StandingGrants | undefined
   /** Openings and sealings run one after the other. */
   #lastTurn: Promise<unknown> = Promise.resolve()
   #opening = false
@@ -267,9 +274,13 @@ class VaultedAgent implements Agent {
 
   async authorisePull(grant: string, peerId: string): Promise<PullAnswer> {
     const locker = this.#locker
-    if (locker === undefined)
-      return { ok: false, problem: 'e.p.pull.locked', comment: 'the locker is locked' }
-    return locker.sharing.authorisePull(grant, peerId)
+    if (locker !== undefined) return locker.sharing.authorisePull(grant, peerId)
+    const answer = await this.#standing?.authorise(grant, peerId)
+    if (answer?.ok !== true) return answer ?? LOCKED
+    // Once the vault is open again, what the owner does there ends the session.
+    const goesOn = (): boolean =>
+      this.#locker?.sharing.allowsPull(grant, peerId, answer.root) ?? true
+    return { ...answer, has: (cid) => answer.has(cid) && goesOn() }
   }
 
   get damage(): Agent['damage'] {
@@ -286,6 +297,7 @@ class VaultedAgent implements Agent {
   async close(): Promise<void> {
     this.#closed = true
     await this.#inTurn(() => this.#seal())
+    await this.#standing?.close()
     await this.#background.close()
     this.#listeners.clear()
   }
@@ -387,6 +399,7 @@ class VaultedAgent implements Agent {
       if (this.#locker !== undefined) return
       try {
         this.#locker = await this.#openLocker(rootKey, entry)
+        this.#notes = sealedNotesIdentity(rootKey)
       } catch (error) {
         this.#vault.seal()
         throw error
@@ -397,7 +410,20 @@ class VaultedAgent implements Agent {
     this.#emit('vault')
     this.#touch()
     this.#locker.begin()
+    this.#takeNotes(this.#locker)
     this.#drain()
+  }
+
+  /** What was served while sealed goes into the log. */
+  #takeNotes(locker: OpenLocker): void {
+    const { spoolFiles: files, logger } = this.#components
+    const [standing, identity] = [this.#standing, this.#notes]
+    this.#standing = undefined
+    if (identity === undefined) return
+    this.#background.run('fetch-notes-not-taken', async () => {
+      await standing?.close()
+      await takeFetchNotes({ files, identity, logger }, (note) => locker.sharing.noteFetch(note))
+    })
   }
 
   async #openLocker(
@@ -444,8 +470,17 @@ class VaultedAgent implements Agent {
       // Sealing must not depend on a disk that has room.
       logger.error('sealing-not-noted', { error: String(error) })
     }
+    const notes = this.#notes
+    this.#notes = undefined
     try {
-      await locker.close()
+      const grants = await locker.close()
+      if (notes !== undefined && !this.#closed)
+        this.#standing = new StandingGrants({
+          ...this.#components,
+          grants,
+          files: this.#components.spoolFiles,
+          recipient: notes.recipient
+        })
     } finally {
       this.#vault.seal()
       this.#emit('vault')

@@ -10,6 +10,7 @@
  * | `record-names/<sublevel>`  | 32    | HMAC-SHA-256 that hides the keys of records                                    |
  * | `record-digest/<sublevel>` | 32    | HMAC-SHA-256 over sealed records, for the manifest                             |
  * | `holder-key`               | 32    | Ed25519 seed of the holder's did:key                                           |
+ * | `fetch-notes`              | 32    | seed of the hybrid identity that notes of fetches are sealed to while sealed   |
  * | `recovery-check`           | 32    | seed of the hybrid identity the asked recovery words are sealed to             |
  *
  * From the 32 bytes behind the recovery words, and not from the root key, comes `words-identity`: the
@@ -41,6 +42,14 @@ export function deriveKey(
 /** The hybrid key pair every document of this locker is sealed to; its text form is the recovery kit's `documentIdentity`. */
 export function documentIdentity(root: Uint8Array): KeyPair {
   const seed = deriveKey(root, 'document-identity')
+  const identity = hybridIdentity(seed)
+  seed.fill(0)
+  return identity
+}
+
+/** The hybrid key pair that a sealed agent's notes of fetches are sealed to (standing-grants.ts). */
+export function sealedNotesIdentity(root: Uint8Array): KeyPair {
+  const seed = deriveKey(root, 'fetch-notes')
   const identity = hybridIdentity(seed)
   seed.fill(0)
   return identity

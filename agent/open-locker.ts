@@ -25,6 +25,7 @@ import { openPeerAddresses } from './peer-addresses.ts'
 import { openRecords, type Collection, type RecordDatabase, type Records } from './records.ts'
 import { openReplayMemory, type ReplayMemory } from './replay.ts'
 import { openSharing, type SharingStore } from './sharing.ts'
+import type { StandingGrant } from './standing-grants.ts'
 import { openTokens, type Tokens } from './tokens.ts'
 import type { DidDocument } from '../protocols/did/document.ts'
 import { newMessageId } from '../protocols/message.ts'
@@ -87,8 +88,11 @@ export interface OpenLocker {
   readonly tokens: Tokens
   /** Sends what waits and greets the contacts. Called once, when the opening has succeeded. */
   begin(): void
-  /** Ends everything; the records are closed last. The caller zeroes the root key afterwards. */
-  close(): Promise<void>
+  /**
+   * Ends everything; the records are closed last. The caller zeroes the root key afterwards. Resolves with
+   * the grants that may be served while sealed.
+   */
+  close(): Promise<readonly StandingGrant[]>
 }
 
 /** What messages need: who we are, who they are, how they get out. */
@@ -169,6 +173,7 @@ export async function openLocker(
       // No message is taken any more while the features that would take it close.
       await correspondence.exchanges.close()
       await closing.disposeAsync()
+      return sharing.standing()
     }
   }
 }

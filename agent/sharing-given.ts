@@ -23,6 +23,7 @@ import type { ContactDirectory, ContactFacts } from './contacts.ts'
 import type { DocumentStore, SealedVersion } from './documents.ts'
 import { LockerError } from './errors.ts'
 import type { Batch, Records } from './records.ts'
+import type { FetchNote, StandingGrant } from './standing-grants.ts'
 import {
   type GrantFacts,
   type GrantThread,
@@ -132,6 +133,30 @@ export class GivenGrants {
     } catch (error) {
       return failed('e.p.pull.busy', 'the fetch could not be recorded', error)
     }
+  }
+
+  /** Whether a session that was opened before may go on. */
+  allows(id: string, peerId: string, root: string): boolean {
+    const thread = this.#components.threads.get(id)
+    return this.#refusal(thread, peerId) === undefined && thread?.grant?.root === root
+  }
+
+  /** What may be served while the vault is sealed. */
+  standing(): readonly StandingGrant[] {
+    const { threads } = this.#components
+    return [...threads.grants('given')]
+      .filter((thread) => thread.state === 'accepted' && threads.isLive(thread))
+      .map(({ id, peers, grant: { root, expiresAt } }) => ({ id, root, peers, expiresAt }))
+  }
+
+  /** Counts and logs a fetch that was served while the vault was sealed; no grant, no entry: it may have been forgotten. */
+  async noteFetch({ grant: id, peer, time }: FetchNote): Promise<void> {
+    const { records, threads } = this.#components
+    await records.change((batch) => {
+      const thread = threads.get(id)
+      if (thread?.grant === undefined || thread.role !== 'owner') return
+      this.#countFetch(batch, threads.grant(id, 'given'), peer, { time, whileSealed: true })
+    })
   }
 
   /** A contact is being forgotten: what it was given ends, in one batch. */
@@ -282,32 +307,43 @@ export class GivenGrants {
   }
 
   #count(batch: Batch, id: string, peerId: string, cids: ReadonlySet<string>): PullAnswer {
-    const { threads, audit, clock } = this.#components
+    const { threads, clock } = this.#components
     const thread = threads.get(id)
     // Looked at again: it may have been revoked while the block list was read.
     const refused = this.#refusal(thread, peerId)
     if (refused !== undefined) return refused
     const counted = threads.grant(id, 'given')
-    const { root, fetches } = counted.grant
-    const lastFetchedAt = clock.now().toISOString()
-    threads.put(batch, {
-      ...counted,
-      grant: { ...counted.grant, fetches: fetches + 1, lastFetchedAt }
-    })
-    audit.append(batch, {
-      ...entryOf(counted),
-      action: 'grant-fetched',
-      actor: counted.contact,
-      actorName: threads.contactOf(counted).name,
-      details: { peerId, fetch: fetches + 1 }
-    })
+    const { root } = counted.grant
+    this.#countFetch(batch, counted, peerId, { time: clock.now().toISOString() })
     const has = (cid: string): boolean => {
       if (!cids.has(cid)) return false
       // A session outlives the moment it was opened: revocation, expiry and a new root end it block by block.
-      const now = threads.get(id)
-      return this.#refusal(now, peerId) === undefined && now?.grant?.root === root
+      return this.allows(id, peerId, root)
     }
     return { ok: true, root, has }
+  }
+
+  #countFetch(
+    batch: Batch,
+    thread: GrantThread,
+    peerId: string,
+    { time, whileSealed }: { time: string; whileSealed?: boolean }
+  ): void {
+    const { threads, audit } = this.#components
+    const fetches = thread.grant.fetches + 1
+    threads.put(batch, { ...thread, grant: { ...thread.grant, fetches, lastFetchedAt: time } })
+    audit.append(batch, {
+      ...entryOf(thread),
+      action: 'grant-fetched',
+      actor: thread.contact,
+      actorName: threads.contactOf(thread).name,
+      // The entry's own time is that of the opening at which it was written.
+      details: {
+        peerId,
+        fetch: fetches,
+        ...(whileSealed === true ? { whileSealed, at: time } : {})
+      }
+    })
   }
 
   #documentRemoved(batch: Batch, document: string): void {

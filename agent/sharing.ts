@@ -26,6 +26,7 @@ import { GrantReader } from './sharing-fetch.ts'
 import { GivenGrants } from './sharing-given.ts'
 import { InboundSharing } from './sharing-inbound.ts'
 import { ReceivedGrants } from './sharing-received.ts'
+import type { FetchNote, StandingGrant } from './standing-grants.ts'
 import {
   openThreads,
   type GrantFacts,
@@ -105,6 +106,12 @@ export interface SharingComponents {
 export interface SharingStore extends Sharing {
   /** Answers a peer that asks for a grant's blocks; counted and audited before it resolves. Never throws. */
   authorisePull(grant: string, peerId: string): Promise<PullAnswer>
+  /** Whether a session that was opened under a grant may go on, with this root. */
+  allowsPull(grant: string, peerId: string, root: string): boolean
+  /** What may be served while the vault is sealed; still answers once this is closed. */
+  standing(): readonly StandingGrant[]
+  /** Counts and logs a fetch that was served while the vault was sealed. */
+  noteFetch(note: FetchNote): Promise<void>
   /** Fetches what was accepted and has not arrived. Called once, when the opening has succeeded. */
   begin(): void
   /** Resolves when no work is left in the background: sealing again, sweeping, collecting. */
@@ -127,6 +134,7 @@ class AgentSharing implements SharingStore {
   readonly #given: GivenGrants
   readonly #received: ReceivedGrants
   readonly #background: Background
+  #standing: readonly StandingGrant[] | undefined
 
   constructor(components: SharingComponents, threads: Threads) {
     const { documents, contacts, exchanges } = components
@@ -202,6 +210,18 @@ class AgentSharing implements SharingStore {
     return this.#given.authorise(grant, peerId)
   }
 
+  allowsPull(grant: string, peerId: string, root: string): boolean {
+    return this.#given.allows(grant, peerId, root)
+  }
+
+  standing(): readonly StandingGrant[] {
+    return this.#standing ?? this.#given.standing()
+  }
+
+  noteFetch(note: FetchNote): Promise<void> {
+    return this.#given.noteFetch(note)
+  }
+
   begin(): void {
     this.#received.begin()
   }
@@ -214,6 +234,8 @@ class AgentSharing implements SharingStore {
     this.#given.close()
     this.#received.close()
     await this.#background.close()
+    // From here on no grant changes, and nothing more can be read.
+    this.#standing = this.#given.standing()
   }
 }
 

@@ -6,6 +6,7 @@
  * 3. Alice grants Bob the document. He finds it in his inbox, accepts, and gets it: the bytes are equal.
  * 4. Alice's activity says who fetched it and when.
  * 5. A block that Bob's agent cached is damaged on his disk; he reads the document all the same.
+ *    So does he while Alice's locker is locked; once it is open again her activity says so.
  * 6. Alice revokes. Bob's next fetch fails and says why; the old blocks are gone from Alice's disk.
  * 7. Bob's agent stops. Alice grants him a copy; the grant waits in her outbox. Bob's agent comes back on
  *    another port, the grant arrives, he accepts, and the copy is his: it opens with Alice's agent stopped.
@@ -123,6 +124,19 @@ describe('a document handed over between two processes', function () {
     const got = await bob.run('get', grant.id, '-o', 'again.pdf')
     expect(got.code, got.stderr).to.equal(0)
     expect(digest(await readFile(join(bob.folder, 'again.pdf')))).to.equal(digest(pdf))
+  })
+
+  it('5a. is served while the locker is locked, and told of it once it is open', async () => {
+    await alice.json('lock')
+    const got = await bob.run('get', grant.id, '-o', 'locked.pdf')
+    expect(got.code, got.stderr).to.equal(0)
+    expect(digest(await readFile(join(bob.folder, 'locked.pdf')))).to.equal(digest(pdf))
+    await alice.json('unlock', '--passphrase-file', alice.passphraseFile)
+    const noted = await eventually(async () => {
+      const entries = await alice.json<ActivityEntry[]>('activity')
+      return entries.find(({ details }) => details?.['whileSealed'] === true)
+    }, 'the fetch in the activity of Alice')
+    expect(noted).to.include({ action: 'grant-fetched', actorName: 'Bob', grant: grant.id })
   })
 
   it('6. refuses after revocation and says why; the old blocks are gone', async () => {
