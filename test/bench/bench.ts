@@ -11,6 +11,7 @@ import { envelopeRows } from './envelopes.ts'
 import { messageRows, pullRows } from './network.ts'
 import type { Row } from './row.ts'
 import { sealingRows } from './sealing.ts'
+import { sdJwtRows } from './sd-jwt.ts'
 import { startRows } from './start.ts'
 import type { Machine } from './table.ts'
 import { jsonOf, selected, tableOf } from './table.ts'
@@ -23,6 +24,7 @@ const GROUPS: ReadonlyMap<string, () => Promise<readonly Row[]>> = new Map([
   ['pull', pullRows],
   ['envelopes', envelopeRows],
   ['messages', messageRows],
+  ['sd-jwt', sdJwtRows],
   ['small', smallRows],
   ['open', openingRows]
 ])
