@@ -24,6 +24,7 @@ import { ProtocolError } from '../errors.ts'
 import { instantOf } from './credential.ts'
 import type { ProofCrypto, ProofSigner } from './crypto.ts'
 import { isJsonObject, jsonFault, type JsonObject, type JsonValue } from './json.ts'
+import type { CanonicalRdf, RdfWork } from './rdfc.ts'
 
 export type Cryptosuite = 'eddsa-jcs-2022' | 'eddsa-rdfc-2022'
 
@@ -124,6 +125,18 @@ interface ReadProof extends z.infer<typeof proofSchema> {
   readonly suite: Cryptosuite | 'Ed25519Signature2020'
 }
 
+/** Canonical documents by the proofs they are signed with, so that a set of proofs takes one; and what it took. */
+interface RdfForms {
+  readonly work: RdfWork
+  readonly documents: Map<string, CanonicalRdf>
+}
+
+interface Secured {
+  readonly document: JsonObject
+  readonly proofs: readonly JsonValue[]
+  readonly rdf: RdfForms
+}
+
 type Failure = Extract<ProofOutcome, { ok: false }>
 
 /**
@@ -186,13 +199,14 @@ export async function verifyProofs(
     return [failure('limit-exceeded', `it has ${proofs.length} proofs, more than ${PROOFS_MAX}`)]
   }
   const outcomes: ProofOutcome[] = []
-  for (const one of proofs) outcomes.push(await verifyOne(document, proofs, one, verification))
+  const rdf: RdfForms = { work: { done: 0 }, documents: new Map() }
+  for (const one of proofs)
+    outcomes.push(await verifyOne({ document, proofs, rdf }, one, verification))
   return outcomes
 }
 
 async function verifyOne(
-  document: JsonObject,
-  proofs: readonly JsonValue[],
+  { document, proofs, rdf }: Secured,
   value: JsonValue,
   { key, crypto }: ProofVerification
 ): Promise<ProofOutcome> {
@@ -215,7 +229,7 @@ async function verifyOne(
   const digests =
     read.suite === 'eddsa-jcs-2022'
       ? verifiedJcsDigests(signed.document, config, crypto)
-      : await rdfDigests(signed.document, config, crypto)
+      : await rdfDigests(signed.document, config, crypto, rdf)
   if (!(digests instanceof Uint8Array)) return failed(digests)
   const answer = await key(verificationMethod, purpose)
   if (!answer.ok) return failed(failure('key-unknown', answer.reason))
@@ -396,14 +410,18 @@ function jcsDigests(
 async function rdfDigests(
   document: JsonObject,
   config: JsonObject,
-  crypto: ProofCrypto
+  crypto: ProofCrypto,
+  { work, documents }: RdfForms = { work: { done: 0 }, documents: new Map() }
 ): Promise<Uint8Array | Failure> {
   const { canonicalRdf } = await import('./rdfc.ts')
-  const canonicalDocument = await canonicalRdf(document, crypto)
+  const signedWith = JSON.stringify(config['previousProof'] ?? [])
+  const canonicalDocument =
+    documents.get(signedWith) ?? (await canonicalRdf(document, crypto, work))
+  documents.set(signedWith, canonicalDocument)
   if (!canonicalDocument.ok) return canonicalDocument
   // §3.2.5: a proof is read with the contexts of its document.
   const context = document['@context'] ?? []
-  const canonicalConfig = await canonicalRdf({ ...config, '@context': context }, crypto)
+  const canonicalConfig = await canonicalRdf({ ...config, '@context': context }, crypto, work)
   if (!canonicalConfig.ok) {
     return failure(canonicalConfig.fault, `in the proof, ${canonicalConfig.reason}`)
   }

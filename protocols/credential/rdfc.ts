@@ -23,13 +23,21 @@ import type { ProofCrypto } from './crypto.ts'
 import { isJsonObject, jsonFault, type JsonObject, type JsonValue } from './json.ts'
 
 /**
- * Most digests made for one document. A credential of 10 claims takes about 10; one made of nodes that look
- * alike ("poison graph", RDF Dataset Canonicalization §7.1) takes exponentially many. At 2 µs each this is 0.1 s.
+ * Most work for one document and all its proofs: one digest is 1, and 100 characters of canonical text are 1. A credential
+ * of 10 claims takes about 40; one made of nodes that look alike ("poison graph", RDF Dataset Canonicalization
+ * §7.1) would take exponentially much. At 3 µs each this is 0.2 s.
  */
-const DIGESTS_MAX = 50_000
+const WORK_MAX = 50_000
 
-/** Most nodes compared in depth, beside the digests: bounds what is walked without hashing. */
-const DEEP_ITERATIONS_MAX = 5_000
+const CHARACTERS_PER_WORK = 100
+
+/** Most comparisons of nodes in depth, for each of which rdf-canonize copies what it has named so far. */
+const DEEP_ITERATIONS_MAX = 2_000
+
+/** What has been done for one document, counted on over all its proofs. */
+export interface RdfWork {
+  done: number
+}
 
 /** Members of a JSON-LD value object (JSON-LD 1.1 §9.5): the one use of keywords that VCDM 2.0 §11.1 has. */
 const VALUE_MEMBERS: ReadonlySet<string> = new Set(['@value', '@language', '@direction'])
@@ -40,16 +48,19 @@ export type CanonicalRdf =
   | { readonly ok: true; /** N-Quads, sorted. */ readonly text: string }
   | { readonly ok: false; readonly fault: RdfFault; readonly reason: string }
 
+type RdfRefusal = Extract<CanonicalRdf, { ok: false }>
+
 /** The canonical N-Quads of a document. Loads nothing from anywhere. */
 export async function canonicalRdf(
   document: JsonObject,
-  crypto: Pick<ProofCrypto, 'sha256'>
+  crypto: Pick<ProofCrypto, 'sha256'>,
+  work: RdfWork = { done: 0 }
 ): Promise<CanonicalRdf> {
   const large = jsonFault(document)
   if (large !== undefined) return refused('limit-exceeded', large)
+  if (work.done >= WORK_MAX) return faultOf(new WorkExceeded())
   const fault = contextsFault(document['@context']) ?? membersFault(document, '')
   if (fault !== undefined) return fault
-  const budget = { left: DIGESTS_MAX }
   const options = {
     algorithm: 'RDFC-1.0',
     safe: true,
@@ -58,25 +69,29 @@ export async function canonicalRdf(
     documentLoader,
     canonizeOptions: {
       maxDeepIterations: DEEP_ITERATIONS_MAX,
-      createMessageDigest: () => new Digest(crypto, budget)
+      createMessageDigest: () => new Digest(crypto, work)
     }
   } as const
   try {
     const text = await jsonld.canonize(document, options)
+    work.done += Math.ceil(text.length / CHARACTERS_PER_WORK)
     return text === '' ? refused('proof-malformed', 'it says nothing in RDF') : { ok: true, text }
   } catch (cause) {
-    return faultOf(cause)
+    const refusal = faultOf(cause)
+    // One document beyond the limit is not tried again for its next proof.
+    if (refusal.fault === 'limit-exceeded') work.done = WORK_MAX
+    return refusal
   }
 }
 
-/** The hash rdf-canonize works with; stops the work when the document has used up its digests. */
+/** The hash rdf-canonize works with; stops when the document has used up its work. */
 class Digest {
   readonly #crypto: Pick<ProofCrypto, 'sha256'>
   #text = ''
 
-  constructor(crypto: Pick<ProofCrypto, 'sha256'>, budget: { left: number }) {
-    if (budget.left === 0) throw new DigestsExceeded(`more than ${DIGESTS_MAX} digests`)
-    budget.left--
+  constructor(crypto: Pick<ProofCrypto, 'sha256'>, work: RdfWork) {
+    if (work.done >= WORK_MAX) throw new WorkExceeded()
+    work.done++
     this.#crypto = crypto
   }
 
@@ -89,7 +104,7 @@ class Digest {
   }
 }
 
-class DigestsExceeded extends Error {}
+class WorkExceeded extends Error {}
 
 /**
  * Asked only for bundled contexts, since every context is looked at before jsonld is; refuses, should one of them ever
@@ -131,6 +146,8 @@ function membersFault(object: JsonObject, where: string): CanonicalRdf | undefin
     if (name.includes(':') || (name.startsWith('@') && !(isValue && VALUE_MEMBERS.has(name)))) {
       return refused('term-undefined', `${where}/${name} is not a term of its contexts`)
     }
+    // jsonld assigns members to plain objects, where this one is none: it would not be covered.
+    if (name === '__proto__') return refused('term-undefined', `${where}/${name} is not a term`)
     const fault = name === 'type' ? typeFault(value, where) : valueFault(value, `${where}/${name}`)
     if (fault !== undefined) return fault
   }
@@ -157,9 +174,10 @@ function typeFault(value: JsonValue, where: string): CanonicalRdf | undefined {
   return undefined
 }
 
-function faultOf(cause: unknown): CanonicalRdf {
-  if (cause instanceof DigestsExceeded)
-    return refused('limit-exceeded', `it takes ${cause.message}`)
+function faultOf(cause: unknown): RdfRefusal {
+  if (cause instanceof WorkExceeded) {
+    return refused('limit-exceeded', 'its canonical form takes more work than a credential does')
+  }
   if (!(cause instanceof Error)) throw cause
   if (cause.message.startsWith('Maximum deep iterations exceeded')) {
     return refused('limit-exceeded', `more than ${DEEP_ITERATIONS_MAX} of its nodes look alike`)
@@ -191,6 +209,6 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-function refused(fault: RdfFault, reason: string): CanonicalRdf {
+function refused(fault: RdfFault, reason: string): RdfRefusal {
   return { ok: false, fault, reason }
 }
