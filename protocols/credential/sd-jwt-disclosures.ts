@@ -261,10 +261,8 @@ function parseDisclosure(text: string, index: number): Disclosure {
   if (!Array.isArray(content) || content.length < 2 || content.length > 3) {
     throw new SdJwtRefusal('disclosure-malformed', `${what} is not an array of two or three`)
   }
-  const [salt, second = null, third = null]: readonly JsonValue[] = content
-  if (typeof salt !== 'string') {
-    throw new SdJwtRefusal('disclosure-malformed', `the salt of ${what} is not a text`)
-  }
+  // The salt may be any JSON (§4.2.1): it does its work by being hashed.
+  const [, second = null, third = null]: readonly JsonValue[] = content
   if (content.length === 2) return { text, name: undefined, value: second }
   if (typeof second !== 'string') {
     throw new SdJwtRefusal('disclosure-malformed', `the name in ${what} is not a text`)

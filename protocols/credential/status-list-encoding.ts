@@ -12,14 +12,8 @@ import { base64, base64url, base64urlnopad } from '@scure/base'
 import { ProtocolError } from '../errors.ts'
 import { through } from './compression.ts'
 
-/** Fewest entries in a list, §6.1: a bit among fewer would tell whose it is. */
-export const STATUS_LIST_ENTRIES = 131_072
-
-/** Largest list, inflated, in bytes: 8,388,608 credentials. */
-export const STATUS_LIST_BYTES_MAX = 1_048_576
-
 /**
- * Longest `encodedList`, characters. Random bits do not compress: GZIP adds 5 bytes a block of at most 64 KiB and 18
+ * Longest `encodedList`, characters: of a mebibyte of bits. Random bits do not compress: GZIP adds 5 bytes a block of at most 64 KiB and 18
  * around them, and base64 a third.
  */
 export const STATUS_LIST_CHARS_MAX = 1_400_000
@@ -27,47 +21,19 @@ export const STATUS_LIST_CHARS_MAX = 1_400_000
 /**
  * `encodedList` of a bitstring.
  *
- * @throws ProtocolError `limit-exceeded` for more than {@link STATUS_LIST_BYTES_MAX}.
+ * @throws ProtocolError `limit-exceeded` for more than {@link STATUS_LIST_CHARS_MAX}.
  */
-export async function encodeList(bits: Uint8Array): Promise<string> {
-  const bytesMax = STATUS_LIST_CHARS_MAX
-  const packed =
-    bits.length > STATUS_LIST_BYTES_MAX
-      ? undefined
-      : await through(new CompressionStream('gzip'), bits, bytesMax)
-  if (packed === undefined) {
+export async function packList(bits: Uint8Array): Promise<string> {
+  const packed = await through(new CompressionStream('gzip'), bits, STATUS_LIST_CHARS_MAX)
+  const text = packed === undefined ? '' : `u${base64urlnopad.encode(packed)}`
+  if (text === '' || text.length > STATUS_LIST_CHARS_MAX) {
     throw new ProtocolError('limit-exceeded', `a status list of ${bits.length} bytes`)
   }
-  return `u${base64urlnopad.encode(packed)}`
-}
-
-export interface DecodeList {
-  /** Most entries read; default eight times {@link STATUS_LIST_BYTES_MAX}. */
-  readonly entriesMax?: number
-  /** Whether the text is multibase, as in Bitstring Status List; StatusList2021 has plain base64 or base64url. Default true. */
-  readonly multibase?: boolean
-}
-
-/**
- * The bitstring of an `encodedList`.
- *
- * @throws ProtocolError `credential-malformed` for what is not base64url of GZIP, or inflates to fewer than
- * {@link STATUS_LIST_ENTRIES} entries; `limit-exceeded` for what inflates to more than `entriesMax`: inflating
- * has stopped there.
- */
-export async function decodeList(
-  text: string,
-  { entriesMax = STATUS_LIST_BYTES_MAX * 8, multibase = true }: DecodeList = {}
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytesMax = Math.min(Math.ceil(entriesMax / 8), STATUS_LIST_BYTES_MAX)
-  const outcome = await inflateList(text, { bytesMax, multibase })
-  if (outcome.ok) return outcome.bits
-  const code = outcome.code === 'limit-exceeded' ? 'limit-exceeded' : 'credential-malformed'
-  throw new ProtocolError(code, outcome.reason)
+  return text
 }
 
 /** What became of an encoded list. */
-export type InflatedList =
+export type UnpackedList =
   | { readonly ok: true; readonly bits: Uint8Array<ArrayBuffer> }
   | {
       readonly ok: false
@@ -76,11 +42,19 @@ export type InflatedList =
       readonly reason: string
     }
 
-/** As {@link decodeList}, with what is wrong as a value. */
-export async function inflateList(
+export interface UnpackLimits {
+  readonly bytesMin: number
+  /** Inflating stops here. */
+  readonly bytesMax: number
+  /** Whether the text is multibase, as in Bitstring Status List; StatusList2021 has plain base64 or base64url. */
+  readonly multibase: boolean
+}
+
+/** The bitstring of an `encodedList`, or what is wrong with it. */
+export async function unpackList(
   list: string,
-  { bytesMax, multibase }: { readonly bytesMax: number; readonly multibase: boolean }
-): Promise<InflatedList> {
+  { bytesMin, bytesMax, multibase }: UnpackLimits
+): Promise<UnpackedList> {
   if (list.length > STATUS_LIST_CHARS_MAX) {
     return refused('limit-exceeded', `an encoded list of ${list.length} characters`)
   }
@@ -91,10 +65,10 @@ export async function inflateList(
   if (bits === undefined) {
     return refused('limit-exceeded', `the list inflates to more than ${bytesMax} bytes`)
   }
-  if (bits.length * 8 < STATUS_LIST_ENTRIES) {
+  if (bits.length < bytesMin) {
     return refused(
       'list-too-short',
-      `a list of ${bits.length * 8} entries, at least ${STATUS_LIST_ENTRIES}`
+      `a list of ${bits.length * 8} entries, at least ${bytesMin * 8}`
     )
   }
   return { ok: true, bits }
@@ -137,6 +111,6 @@ async function gunzip(
 function refused(
   code: 'list-malformed' | 'list-too-short' | 'limit-exceeded',
   reason: string
-): InflatedList {
+): UnpackedList {
   return { ok: false, code, reason }
 }

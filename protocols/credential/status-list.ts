@@ -13,13 +13,15 @@ import { z } from 'zod'
 import { ProtocolError } from '../errors.ts'
 import { CREDENTIALS_V2, instantOf } from './credential.ts'
 import type { JsonObject } from './json.ts'
-import {
-  encodeList,
-  inflateList,
-  STATUS_LIST_BYTES_MAX,
-  STATUS_LIST_CHARS_MAX,
-  STATUS_LIST_ENTRIES
-} from './status-list-encoding.ts'
+import { packList, STATUS_LIST_CHARS_MAX, unpackList } from './status-list-encoding.ts'
+
+/** Fewest entries in a list, §2.2 (16 KiB): a bit among fewer would tell whose it is. */
+export const STATUS_LIST_ENTRIES = 131_072
+
+const BYTES_MIN = STATUS_LIST_ENTRIES / 8
+
+/** Largest list, inflated, in bytes: 8,388,608 credentials. */
+export const STATUS_LIST_BYTES_MAX = 1_048_576
 
 /** `ttl` of a list that names none, milliseconds, §2.2; also what DESIGN §11 caches for. */
 export const STATUS_TTL_DEFAULT_MS = 300_000
@@ -147,6 +149,43 @@ export function pickIndex(taken: Uint8Array, random: (sizeBytes: number) => Uint
   for (let index = 0; ; index++) if (!getStatus(taken, index) && left-- === 0) return index
 }
 
+/**
+ * `encodedList` of a bitstring.
+ *
+ * @throws ProtocolError `limit-exceeded` for more than {@link STATUS_LIST_BYTES_MAX}.
+ */
+export async function encodeList(bits: Uint8Array): Promise<string> {
+  if (bits.length > STATUS_LIST_BYTES_MAX) {
+    throw new ProtocolError('limit-exceeded', `a status list of ${bits.length} bytes`)
+  }
+  return packList(bits)
+}
+
+export interface DecodeList {
+  /** Most entries read; default eight times {@link STATUS_LIST_BYTES_MAX}. */
+  readonly entriesMax?: number
+  /** Whether the text is multibase, as in Bitstring Status List; StatusList2021 has plain base64 or base64url. Default true. */
+  readonly multibase?: boolean
+}
+
+/**
+ * The bitstring of an `encodedList`.
+ *
+ * @throws ProtocolError `credential-malformed` for what is not base64url of GZIP, or inflates to fewer than
+ * {@link STATUS_LIST_ENTRIES} entries; `limit-exceeded` for what inflates to more than `entriesMax`: inflating
+ * has stopped there.
+ */
+export async function decodeList(
+  text: string,
+  { entriesMax = STATUS_LIST_BYTES_MAX * 8, multibase = true }: DecodeList = {}
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytesMax = Math.min(Math.ceil(entriesMax / 8), STATUS_LIST_BYTES_MAX)
+  const outcome = await unpackList(text, { bytesMin: BYTES_MIN, bytesMax, multibase })
+  if (outcome.ok) return outcome.bits
+  const code = outcome.code === 'limit-exceeded' ? 'limit-exceeded' : 'credential-malformed'
+  throw new ProtocolError(code, outcome.reason)
+}
+
 export interface StatusListFacts {
   /** URL the list is served at. */
   readonly id: string
@@ -196,7 +235,8 @@ export async function openStatusList(value: unknown): Promise<StatusListOutcome>
     return refused('entry-unsupported', `a status list with ${subject.statusSize} bits an entry`)
   }
   const { multibase } = form
-  const unpacked = await inflateList(subject.encodedList, {
+  const unpacked = await unpackList(subject.encodedList, {
+    bytesMin: BYTES_MIN,
     bytesMax: STATUS_LIST_BYTES_MAX,
     multibase
   })

@@ -3,15 +3,13 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { systemRandom } from '../../../node/clock.ts'
 import { parseCredential } from '../../../protocols/credential/credential.ts'
+import { STATUS_LIST_CHARS_MAX } from '../../../protocols/credential/status-list-encoding.ts'
 import {
   decodeList,
   encodeList,
-  STATUS_LIST_BYTES_MAX,
-  STATUS_LIST_CHARS_MAX,
-  STATUS_LIST_ENTRIES
-} from '../../../protocols/credential/status-list-encoding.ts'
-import {
   getStatus,
+  STATUS_LIST_BYTES_MAX,
+  STATUS_LIST_ENTRIES,
   newBitstring,
   openStatusList,
   pickIndex,
@@ -28,7 +26,7 @@ import { refused } from '../../refusal.ts'
 
 const URL_OF_LIST = 'https://uni.example/status-lists/3'
 
-/** §4.1 Example 7 of W3C Bitstring Status List 1.0: 131,072 entries, none set. */
+/** The list in the examples of W3C Bitstring Status List 1.0: 131,072 entries, none set. */
 const SPECIFICATION_LIST = 'uH4sIAAAAAAAAA-3BMQEAAADCoPVPbQwfoAAAAAAAAAAAAAAAAAAAAIC3AYbSVKsAQAAA'
 
 const encoded = (bytes: Uint8Array): string => `u${gzipSync(bytes).toString('base64url')}`
