@@ -121,7 +121,8 @@ function documentLoader(url: string): Promise<{
 }
 
 function contextsFault(context: JsonValue | undefined): CanonicalRdf | undefined {
-  const entries = Array.isArray(context) ? context : [context]
+  if (context === undefined) return refused('context-unknown', 'it names no context')
+  const entries: readonly JsonValue[] = Array.isArray(context) ? context : [context]
   for (const entry of entries) {
     if (typeof entry !== 'string') {
       return refused('context-unknown', 'a context that stands in the document itself is not known')

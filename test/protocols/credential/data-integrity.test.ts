@@ -89,24 +89,24 @@ function secretKey(multibase: string): ReturnType<typeof keyOfSeed> {
   return keyOfSeed(base58.decode(multibase.slice(1)).subarray(2, 34))
 }
 
-describe('Data Integrity vectors (vc-di-eddsa)', () => {
-  /** The first of its proofs made again must be the proof. */
-  async function resigned(context: Mocha.Context, folder: string, file: string): Promise<void> {
-    const signed = vector(context, `${folder}/${file}`)
-    const keys = vector(context, 'keyPair.json') as { privateKeyMultibase: string }
-    const key = secretKey(keys.privateKeyMultibase)
-    const { proof, ...document } = signed as JsonObject & {
-      proof: { cryptosuite: Cryptosuite; created: string }
-    }
-    const again = await addProof(
-      document,
-      { suite: proof.cryptosuite, signer: key.signer, created: new Date(proof.created) },
-      crypto
-    )
-    expect(again).to.deep.equal(signed)
-    expect(await faultsOf(signed)).to.deep.equal(['ok'])
+/** The first of its proofs made again must be the proof. */
+async function resigned(context: Mocha.Context, folder: string, file: string): Promise<void> {
+  const signed = vector(context, `${folder}/${file}`)
+  const keys = vector(context, 'keyPair.json') as { privateKeyMultibase: string }
+  const key = secretKey(keys.privateKeyMultibase)
+  const { proof, ...document } = signed as JsonObject & {
+    proof: { cryptosuite: Cryptosuite; created: string }
   }
+  const again = await addProof(
+    document,
+    { suite: proof.cryptosuite, signer: key.signer, created: new Date(proof.created) },
+    crypto
+  )
+  expect(again).to.deep.equal(signed)
+  expect(await faultsOf(signed)).to.deep.equal(['ok'])
+}
 
+describe('Data Integrity vectors (vc-di-eddsa)', () => {
   it('signs eddsa-jcs-2022 byte for byte', function () {
     return resigned(this, 'eddsa-jcs-2022', 'signedJCS.json')
   })
