@@ -26,7 +26,7 @@ import {
   pickIndex,
   setStatus,
   statusListCredential,
-  STATUS_LIST_ENTRIES,
+  STATUS_ENTRIES,
   STATUS_TTL_DEFAULT_MS
 } from '../protocols/credential/status-list.ts'
 import type { Audit } from './audit.ts'
@@ -38,8 +38,10 @@ import type { Batch, Collection, Records } from './records.ts'
 
 /** Lists of one issuer, each 32 KiB in memory: some 49 million credentials. */
 export const STATUS_LISTS_MAX = 1000
+/** Entries of a list: as few as the standard allows, among which nobody stands out. */
+export const STATUS_ENTRIES = newBitstring().length * 8
 /** Entries of a list that are given out before the next list is begun. */
-export const STATUS_LIST_FILL_MAX = (STATUS_LIST_ENTRIES / 4) * 3
+export const STATUS_LIST_FILL_MAX = (STATUS_ENTRIES / 4) * 3
 
 /** Entries of one page. */
 const PAGE_ENTRIES = 1024
@@ -171,9 +173,14 @@ class PagedStatusLists implements StatusLists {
       .map(([id, record]) => {
         const { taken, set } = this.#bits.get(id) ?? NONE
         const counts = { taken: ones(taken), set: ones(set) }
-        return { id, ...record, entries: STATUS_LIST_ENTRIES, ...counts }
+        return { id, ...record, entries: STATUS_ENTRIES, ...counts }
       })
-      .toSorted((one, other) => one.createdAt.localeCompare(other.createdAt))
+      .toSorted(
+        (one, other) =>
+          one.createdAt.localeCompare(other.createdAt) ||
+          one.purpose.localeCompare(other.purpose) ||
+          one.id.localeCompare(other.id)
+      )
   }
 
   allocate(batch: Batch): StatusAllocation {

@@ -5,6 +5,7 @@ import type { Random } from '../../agent/components.ts'
 import type { Records } from '../../agent/records.ts'
 import {
   openStatusLists,
+  STATUS_ENTRIES,
   STATUS_LIST_FILL_MAX,
   type StatusAllocation,
   type StatusLists
@@ -13,7 +14,7 @@ import { verifyProofs } from '../../protocols/credential/data-integrity.ts'
 import { nativeProofCrypto as crypto } from '../../protocols/credential/native.ts'
 import {
   readStatus,
-  STATUS_LIST_ENTRIES,
+  STATUS_ENTRIES,
   STATUS_TTL_DEFAULT_MS
 } from '../../protocols/credential/status-list.ts'
 import { Institution } from '../protocols/published.ts'
@@ -135,7 +136,7 @@ describe('agent/status-lists', () => {
     })
     const quarters = [0, 1, 2, 3].map(
       (quarter) =>
-        indices.filter((index) => Math.floor((index * 4) / STATUS_LIST_ENTRIES) === quarter).length
+        indices.filter((index) => Math.floor((index * 4) / STATUS_ENTRIES) === quarter).length
     )
     // 200 fair draws leave a quarter below 20 once in 10^8 runs.
     for (const count of quarters) expect(count).to.be.greaterThan(20)
@@ -208,13 +209,13 @@ describe('agent/status-lists', () => {
 
   it('says which lists and entries there are not', async () => {
     const { revocation } = await allocate()
-    const free = { ...revocation, index: (revocation.index + 1) % STATUS_LIST_ENTRIES }
+    const free = { ...revocation, index: (revocation.index + 1) % STATUS_ENTRIES }
     const unknown = [
       free,
       { list: 'nothing', index: 0 },
       { list: '__proto__', index: 0 },
       { ...revocation, index: -1 },
-      { ...revocation, index: STATUS_LIST_ENTRIES },
+      { ...revocation, index: STATUS_ENTRIES },
       { ...revocation, index: 0.5 },
       { ...revocation, index: Number.NaN }
     ]
