@@ -26,7 +26,6 @@ import {
   pickIndex,
   setStatus,
   statusListCredential,
-  STATUS_ENTRIES,
   STATUS_TTL_DEFAULT_MS
 } from '../protocols/credential/status-list.ts'
 import type { Audit } from './audit.ts'

@@ -12,11 +12,7 @@ import {
 } from '../../agent/status-lists.ts'
 import { verifyProofs } from '../../protocols/credential/data-integrity.ts'
 import { nativeProofCrypto as crypto } from '../../protocols/credential/native.ts'
-import {
-  readStatus,
-  STATUS_ENTRIES,
-  STATUS_TTL_DEFAULT_MS
-} from '../../protocols/credential/status-list.ts'
+import { readStatus, STATUS_TTL_DEFAULT_MS } from '../../protocols/credential/status-list.ts'
 import { Institution } from '../protocols/published.ts'
 import { Crash, ManualClock, secureRandom } from './faults.ts'
 import { failure, Home } from './record-home.ts'
