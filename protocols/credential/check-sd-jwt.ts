@@ -54,8 +54,13 @@ export async function checkSdJwt(
   const key = async (kid: string | undefined, iss: string | undefined): Promise<SdJwtKeyAnswer> => {
     const issuer = iss ?? (kid !== undefined && isKeyId(kid) ? didOf(kid) : undefined)
     if (issuer === undefined) return { ok: false, reason: 'it names no issuer' }
+    found.issuer = issuer
+    // Before anybody is asked: an issuer that was changed afterwards has no keys that could be had.
+    if (kid !== undefined && isKeyId(kid) && didOf(kid) !== issuer) {
+      return { ok: false, reason: `${kid} is not a key of ${issuer}` }
+    }
     const known = await documentOf(issuer, sources)
-    Object.assign(found, { issuer, known })
+    found.known = known
     if (!known.ok) return { ok: false, reason: known.reason }
     const method = methodOf(known.value, issuer, kid)
     if (method === undefined)
@@ -67,13 +72,9 @@ export async function checkSdJwt(
       : { ok: true, jwk }
   }
   const outcome = await readSdJwt(text, { crypto: sources.crypto, key })
-  const structure = passed(
-    'structure',
-    'structure-sound',
-    'It is a credential in the form SD-JWT VC.'
-  )
+  if (!outcome.ok && isStructural(outcome.fault)) return malformed(outcome.reason)
   const issued = {
-    structure,
+    structure: SOUND,
     ...(found.issuer === undefined ? {} : { issuer: found.issuer }),
     ...(found.known === undefined ? {} : { known: found.known }),
     ...(peeked.ok ? { content: peeked } : {})
@@ -96,6 +97,8 @@ export async function checkSdJwt(
     holder: await holderCheck(text, { ...sources, key }, holder, outcome)
   }
 }
+
+const SOUND = passed('structure', 'structure-sound', 'It is a credential in the form SD-JWT VC.')
 
 /** The subject of an SD-JWT VC: `sub`; undefined when it names none. */
 export function subjectOf(claims: JsonObject): string | undefined {
