@@ -5,8 +5,8 @@
  */
 import type { Activity } from './audit.ts'
 import { Background } from './background.ts'
-import { createBackup } from './backup.ts'
-import { clearUnfinishedRestore, restoreBackup } from './backup-restore.ts'
+import { backupDoor } from './backup-door.ts'
+import { clearUnfinishedRestore } from './backup-restore.ts'
 import type { PullAnswer, SmallFiles } from './components.ts'
 import { cleanName } from './contact-book.ts'
 import type { Contacts } from './contacts.ts'
@@ -150,6 +150,8 @@ export interface Agent {
   authorisePull(grant: string, peerId: string): Promise<PullAnswer>
   /** What start found missing or damaged; empty on a healthy home. */
   readonly damage: ReadonlyArray<{ sublevel: string; key: string; reason: string }>
+  /** Takes that loss as it is, for good, and logs it; resolves with how much it was. Throws `records-damaged` when it is too much. */
+  acceptLoss(): Promise<number>
   /** Returns what unsubscribes. */
   subscribe(listener: (event: AgentEvent) => void): () => void
   close(): Promise<void>
@@ -217,7 +219,19 @@ class VaultedAgent implements Agent {
     this.#spool = spool
     this.#background = new Background(components.logger)
     this.vault = this.#vaultDoor()
-    this.backup = this.#backupDoor()
+    this.backup = backupDoor({
+      home: components,
+      locker: () => this.#used(),
+      intoEmptyHome: (restore) =>
+        this.#inTurn(async () => {
+          if (this.#state() !== 'new')
+            throw new LockerError('vault-exists', 'a locker exists in this home')
+          const report = await restore()
+          await this.#vault.look()
+          this.#emit('vault')
+          return report
+        })
+    })
   }
 
   owner(): OwnerFacts {
@@ -287,6 +301,16 @@ class VaultedAgent implements Agent {
     return this.#locker?.records.damaged ?? []
   }
 
+  async acceptLoss(): Promise<number> {
+    const { records, audit } = this.#used()
+    return records.acceptLoss((batch, lost) => {
+      const sublevels = [...new Set(lost.map(({ sublevel }) => sublevel))].join(' ')
+      const details = { lost: lost.length, sublevels }
+      audit.append(batch, { action: 'loss-accepted', actor: 'owner', details })
+      batch.afterwards(() => this.#emit('vault'))
+    })
+  }
+
   subscribe(listener: (event: AgentEvent) => void): () => void {
     if (this.#listeners.size >= LISTENERS_MAX)
       throw new LockerError('rate-limited', `${LISTENERS_MAX} listeners already`)
@@ -332,38 +356,6 @@ class VaultedAgent implements Agent {
         await this.#note('recovery-confirmed')
       },
       slots: () => vault.slots()
-    }
-  }
-
-  #backupDoor(): Agent['backup'] {
-    const { db, blocks, vaultFiles, clock, logger } = this.#components
-    const home = { db, blocks, vaultFiles, logger }
-    return {
-      create: (options) => {
-        const { documents, records } = this.#used()
-        return createBackup(
-          {
-            ...home,
-            clock,
-            betweenChanges: (work) => records.change(() => work()),
-            documents: () =>
-              [...documents.list(), ...documents.list({ trashed: true })].map(({ versions }) => ({
-                roots: versions.map(({ root }) => root)
-              })),
-            holdBlocks: () => documents.holdBlocks()
-          },
-          options
-        )
-      },
-      restore: (source, options) =>
-        this.#inTurn(async () => {
-          if (this.#state() !== 'new')
-            throw new LockerError('vault-exists', 'a locker exists in this home')
-          const report = await restoreBackup(home, source, options)
-          await this.#vault.look()
-          this.#emit('vault')
-          return report
-        })
     }
   }
 

@@ -34,6 +34,7 @@ export const AUDIT_ACTIONS = [
   'recovery-confirmed',
   'backup-created',
   'damage-found',
+  'loss-accepted',
   'document-added',
   'document-copied',
   'document-version-added',

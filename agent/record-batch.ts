@@ -89,6 +89,25 @@ export interface Appended {
   readonly head: string
 }
 
+/** What a sublevel gives up when its losses are accepted. */
+export interface Settlement {
+  /** What it holds now, to be held to from here on; `undefined`: what the manifest says stays. */
+  readonly state?: SublevelState
+  /** Database keys of what does not open and goes. */
+  readonly removed: readonly string[]
+  /** Numbers of lost entries. */
+  readonly accepted: readonly string[]
+}
+
+/** A sublevel as its records know it. */
+export interface OpenSublevel {
+  /** What accepting these damaged names comes to. */
+  settle(damaged: readonly string[]): Settlement
+  /** The settlement is durable. */
+  settled(): void
+  forget(): void
+}
+
 /** What collections and sequences need of the records they belong to. */
 export interface SublevelHost {
   /** The batch behind the interface; throws for one of other records or outside of its change. */
@@ -116,6 +135,8 @@ export class OpenBatch implements Batch {
   readonly staged = new Map<string, Staged>()
   readonly appended = new Map<string, Appended>()
   readonly after: Array<() => void> = []
+  /** Losses taken as they are, by sublevel. */
+  settlements: ReadonlyMap<string, Settlement> = new Map()
   ended = false
   #operations = 0
 
@@ -152,6 +173,8 @@ export class OpenBatch implements Batch {
 /** The writes of a batch, without the manifest. */
 export function operationsOf(batch: OpenBatch): Operation[] {
   const operations: Operation[] = []
+  for (const { removed } of batch.settlements.values())
+    for (const key of removed) operations.push({ type: 'del', key })
   for (const [key, { write }] of batch.staged)
     operations.push(
       write === undefined ? { type: 'del', key } : { type: 'put', key, value: write.sealed }

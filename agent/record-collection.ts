@@ -5,7 +5,13 @@
  */
 import type { ZodType } from 'zod'
 import { LockerError } from './errors.ts'
-import { type Batch, RECORD_BYTES_MAX, type SublevelHost } from './record-batch.ts'
+import {
+  type Batch,
+  type OpenSublevel,
+  RECORD_BYTES_MAX,
+  type Settlement,
+  type SublevelHost
+} from './record-batch.ts'
 import { type RecordSeal, SEAL_BYTES } from './record-seal.ts'
 
 /** Characters of a collection's key; the longest are did:peer:2 with several services. */
@@ -35,7 +41,7 @@ export interface SublevelComponents<T> {
 }
 
 /** The one implementation of {@link Collection}. */
-export class SealedCollection<T> implements Collection<T> {
+export class SealedCollection<T> implements Collection<T>, OpenSublevel {
   readonly name: string
   readonly #schema: ZodType<T>
   readonly #seal: RecordSeal
@@ -124,6 +130,21 @@ export class SealedCollection<T> implements Collection<T> {
       },
       restage: (undoing) => this.#restage(undoing, key)
     })
+  }
+
+  settle(): Settlement {
+    let digest = 0n
+    for (const entry of this.#entries.values()) digest ^= entry.digest
+    return {
+      state: { count: this.#entries.size, digest: digestText(digest) },
+      removed: [...this.#damaged.keys()],
+      accepted: []
+    }
+  }
+
+  settled(): void {
+    this.#damaged.clear()
+    this.#difference = 0n
   }
 
   forget(): void {

@@ -6,13 +6,15 @@
  * opens as if nothing had happened since. So every batch carries a sealed manifest, and now and then its
  * number goes to a file outside the database:
  *
- *     manifest/manifest   {v, seq, sublevels: [[name, count, digest]…]}     in every batch
+ *     manifest/manifest   {v, seq, sublevels: [[name, count, digest]…],     in every batch
+ *                          accepted?: [[name, number]…]}
  *     vault/head          {v, seq, digest}                                  at close and every 64 batches
  *
  *     seq      batches so far
  *     count    records of a collection, or number of the last entry of a sequence
  *     digest   of a collection: XOR of the keyed digests of its sealed records (record-seal.ts);
  *              of a sequence: SHA-256 of its last sealed entry, empty before the first
+ *     accepted entries of sequences that are lost, and whose owner lives with it
  *     head     digest of the sealed manifest of that seq
  *
  * A record changed, lost, brought back from an earlier state or added by another hand makes count or
@@ -32,6 +34,9 @@ export const HEAD_EVERY = 64
 /** Sublevels a manifest may name; every feature has a handful. */
 export const SUBLEVELS_MAX = 256
 
+/** Lost entries an owner may accept: they travel in every batch from then on. */
+export const ACCEPTED_MAX = 300
+
 /** What one sublevel should hold. */
 export interface SublevelState {
   readonly count: number
@@ -45,7 +50,11 @@ const manifestSchema = z.object({
   seq: seqNumber,
   sublevels: z
     .array(z.tuple([z.string().max(64), seqNumber, z.string().regex(/^[0-9a-f]{0,64}$/)]))
-    .max(SUBLEVELS_MAX)
+    .max(SUBLEVELS_MAX),
+  accepted: z
+    .array(z.tuple([z.string().max(64), z.string().max(64)]))
+    .max(ACCEPTED_MAX)
+    .exactOptional()
 })
 const headSchema = z.object({ v: z.literal(1), seq: seqNumber, digest: z.string().length(64) })
 
@@ -53,9 +62,11 @@ const headSchema = z.object({ v: z.literal(1), seq: seqNumber, digest: z.string(
 export interface Manifest {
   readonly seq: number
   readonly sublevels: ReadonlyMap<string, SublevelState>
+  /** Lost entries that are not named any more, as `<sublevel>/<number>`. */
+  readonly accepted: ReadonlySet<string>
 }
 
-export const EMPTY_MANIFEST: Manifest = { seq: 0, sublevels: new Map() }
+export const EMPTY_MANIFEST: Manifest = { seq: 0, sublevels: new Map(), accepted: new Set() }
 
 export function sealManifest(seal: RecordSeal, manifest: Manifest): Uint8Array {
   const sublevels = [...manifest.sublevels].map(([name, { count, digest }]) => [
@@ -63,15 +74,24 @@ export function sealManifest(seal: RecordSeal, manifest: Manifest): Uint8Array {
     count,
     digest
   ])
-  return seal.seal(MANIFEST_PATH, JSON.stringify({ v: 1, seq: manifest.seq, sublevels }))
+  const accepted = [...manifest.accepted].map((path) => path.split('/'))
+  const text = JSON.stringify({
+    v: 1,
+    seq: manifest.seq,
+    sublevels,
+    ...(accepted.length === 0 ? {} : { accepted })
+  })
+  return seal.seal(MANIFEST_PATH, text)
 }
 
 /** Throws when the bytes are not a manifest sealed in this locker. */
 export function openManifest(seal: RecordSeal, sealed: Uint8Array): Manifest {
-  const { seq, sublevels } = manifestSchema.parse(JSON.parse(seal.open(MANIFEST_PATH, sealed)))
+  const text = seal.open(MANIFEST_PATH, sealed)
+  const { seq, sublevels, accepted = [] } = manifestSchema.parse(JSON.parse(text))
   return {
     seq,
-    sublevels: new Map(sublevels.map(([name, count, digest]) => [name, { count, digest }]))
+    sublevels: new Map(sublevels.map(([name, count, digest]) => [name, { count, digest }])),
+    accepted: new Set(accepted.map((path) => path.join('/')))
   }
 }
 

@@ -8,7 +8,13 @@
  * @module
  */
 import type { ZodType } from 'zod'
-import { type Batch, RECORD_BYTES_MAX, type SublevelHost } from './record-batch.ts'
+import {
+  type Batch,
+  type OpenSublevel,
+  RECORD_BYTES_MAX,
+  type Settlement,
+  type SublevelHost
+} from './record-batch.ts'
 import { deepFreeze, reasonOf, type SublevelComponents } from './record-collection.ts'
 import { type RecordSeal, SEAL_BYTES, sealedHash } from './record-seal.ts'
 
@@ -42,7 +48,7 @@ export interface Sequence<T> {
 }
 
 /** The one implementation of {@link Sequence}. */
-export class SealedSequence<T> implements Sequence<T> {
+export class SealedSequence<T> implements Sequence<T>, OpenSublevel {
   readonly name: string
   readonly #schema: ZodType<T>
   readonly #seal: RecordSeal
@@ -123,6 +129,19 @@ export class SealedSequence<T> implements Sequence<T> {
   apply(last: number, head: string): void {
     this.#last = last
     this.#head = head
+  }
+
+  /** Numbers are never given again, so a lost entry can only be accepted; what is no number goes. */
+  settle(damaged: readonly string[]): Settlement {
+    const names = damaged.filter((name) => name !== '*')
+    return {
+      removed: names.filter((name) => !NUMBER.test(name)).map((name) => `${this.name}/${name}`),
+      accepted: names.filter((name) => NUMBER.test(name))
+    }
+  }
+
+  settled(): void {
+    // Nothing of the losses is held here.
   }
 
   forget(): void {

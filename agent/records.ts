@@ -33,13 +33,16 @@ import { LockerError } from './errors.ts'
 import {
   type Batch,
   OpenBatch,
+  type OpenSublevel,
   type Operation,
   operationsOf,
+  type Settlement,
   type RecordDatabase,
   type SublevelHost
 } from './record-batch.ts'
 import { type Collection, digestText, reasonOf, SealedCollection } from './record-collection.ts'
 import {
+  ACCEPTED_MAX,
   EMPTY_MANIFEST,
   HeadFile,
   MANIFEST_PATH,
@@ -82,6 +85,13 @@ export interface Records {
   change<T>(work: (batch: Batch) => T | Promise<T>): Promise<T>
   /** Records that could not be opened or that the manifest misses, by sublevel and key. */
   readonly damaged: readonly DamagedRecord[]
+  /**
+   * Takes everything in {@link damaged} as lost: what does not open is removed, counts and digests are those of
+   * what is there, and it is not named any more. `note` adds to the same batch, and must. Resolves with how much was
+   * lost; 0 changes nothing. Throws `records-damaged` when more entries of a sequence are lost than can be
+   * remembered.
+   */
+  acceptLoss(note: (batch: Batch, lost: readonly DamagedRecord[]) => void): Promise<number>
   /** Waits for the changes under way and forgets keys and values. The database stays open: it was handed in. */
   close(): Promise<void>
 }
@@ -117,7 +127,7 @@ class SealedRecords implements Records, SublevelHost {
   readonly #manifestSeal: RecordSeal
   readonly #head: HeadFile
   readonly #running = new AsyncLocalStorage<OpenBatch>()
-  readonly #opened = new Map<string, { forget(): void }>()
+  readonly #opened = new Map<string, OpenSublevel>()
   readonly #damaged: DamagedRecord[] = []
   #unnamed = 0
   #manifest: Manifest = EMPTY_MANIFEST
@@ -201,6 +211,27 @@ class SealedRecords implements Records, SublevelHost {
     return result
   }
 
+  acceptLoss(note: (batch: Batch, lost: readonly DamagedRecord[]) => void): Promise<number> {
+    return this.change(async (given) => {
+      const batch = this.batch(given)
+      const lost = this.damaged
+      if (lost.length === 0) return 0
+      batch.settlements = await this.#settlements()
+      if (acceptedAfter(this.#manifest, batch).size > ACCEPTED_MAX)
+        throw new LockerError(
+          'records-damaged',
+          `more than ${ACCEPTED_MAX} entries are lost: restore a backup into another home`
+        )
+      batch.afterwards(() => {
+        for (const sublevel of this.#opened.values()) sublevel.settled()
+        this.#damaged.length = 0
+        this.#unnamed = 0
+      })
+      note(batch, lost)
+      return lost.length
+    })
+  }
+
   async close(): Promise<void> {
     this.#closing = true
     await this.#tail
@@ -233,6 +264,7 @@ class SealedRecords implements Records, SublevelHost {
   }
 
   name(sublevel: string, key: string, reason: string): void {
+    if (this.#manifest.accepted.has(`${sublevel}/${key}`)) return
     if (this.#damaged.some((known) => known.sublevel === sublevel && known.key === key)) return
     this.#components.logger.error('record-damaged', { sublevel, key, reason })
     if (this.#damaged.length < DAMAGED_NAMED_MAX) this.#damaged.push({ sublevel, key, reason })
@@ -291,6 +323,23 @@ class SealedRecords implements Records, SublevelHost {
     return new RecordSeal(this.#components.rootKey, name, this.#components.random)
   }
 
+  /** What every sublevel comes to when its damage is accepted, those nobody opens included. */
+  async #settlements(): Promise<ReadonlyMap<string, Settlement>> {
+    const settlements = new Map<string, Settlement>()
+    for (const { sublevel: name } of this.#damaged) {
+      const foreign = !this.#opened.has(name) && !this.#manifest.sublevels.has(name)
+      if (!foreign || name === 'manifest' || settlements.has(name)) continue
+      const removed = [name]
+      for await (const stored of this.names(name)) removed.push(`${name}/${stored}`)
+      settlements.set(name, { removed, accepted: [] })
+    }
+    for (const [name, sublevel] of this.#opened) {
+      const damaged = this.#damaged.filter((record) => record.sublevel === name)
+      settlements.set(name, sublevel.settle(damaged.map(({ key }) => key)))
+    }
+    return settlements
+  }
+
   async #run<T>(work: (batch: Batch) => T | Promise<T>): Promise<T> {
     if (this.#uncertain !== undefined) await this.#recover()
     const batch = new OpenBatch(this)
@@ -338,6 +387,8 @@ class SealedRecords implements Records, SublevelHost {
 
   #manifestAfter(batch: OpenBatch): Manifest {
     const sublevels = new Map(this.#manifest.sublevels)
+    for (const [name, { state }] of batch.settlements)
+      if (state !== undefined) sublevels.set(name, state)
     for (const { sublevel, write, digestBefore } of batch.staged.values()) {
       const before = sublevels.get(sublevel) ?? { count: 0, digest: digestText(0n) }
       const old = digestBefore()
@@ -347,7 +398,8 @@ class SealedRecords implements Records, SublevelHost {
     }
     for (const { sequence, last, head } of batch.appended.values())
       sublevels.set(sequence.name, { count: last, digest: head })
-    return { seq: this.#manifest.seq + 1, sublevels }
+    const accepted = acceptedAfter(this.#manifest, batch)
+    return { seq: this.#manifest.seq + 1, sublevels, accepted }
   }
 
   /** Finds out what a failed write left on the disk; returns the error for the caller. */
@@ -441,6 +493,13 @@ class SealedRecords implements Records, SublevelHost {
     }
     return names
   }
+}
+
+function acceptedAfter({ accepted }: Manifest, { settlements }: OpenBatch): ReadonlySet<string> {
+  const more = [...settlements].flatMap(([name, settlement]) =>
+    settlement.accepted.map((number) => `${name}/${number}`)
+  )
+  return more.length === 0 ? accepted : new Set([...accepted, ...more])
 }
 
 function sameOrBothAbsent(left: Uint8Array | undefined, right: Uint8Array | undefined): boolean {

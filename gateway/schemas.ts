@@ -205,6 +205,9 @@ export const nodeState = z
   })
   .meta({ id: 'NodeState' })
 
+/** Records and sublevels that were named as damaged. */
+export const acceptedLoss = z.object({ lost: count })
+
 export const peerFacts = mirrors<PeerFacts>()(
   z
     .object({

@@ -136,11 +136,16 @@ function agentCommands(parent: Command): void {
         (await import('./commands/locker.ts')).openPage(client, voice)
       )
   )
-  command(parent, 'doctor', 'look for faults and say what to do').action((options: Common) =>
-    run(options, async (voice) =>
-      (await import('./commands/doctor.ts')).doctor(voice, homeFolder(options.home))
+  command(parent, 'doctor', 'look for faults and say what to do')
+    .option('--accept-loss', 'take records that are lost as lost, for good')
+    .action((options: Common & { acceptLoss?: boolean }) =>
+      run(options, async (voice) => {
+        const commands = await import('./commands/doctor.ts')
+        if (options.acceptLoss === true)
+          await withClient(options, (client) => commands.acceptLoss(client, voice))
+        else await commands.doctor(voice, homeFolder(options.home))
+      })
     )
-  )
 }
 
 function documentCommands(parent: Command): void {

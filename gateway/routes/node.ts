@@ -8,6 +8,7 @@ import type { NodeFacts } from '../node-facts.ts'
 import { pageOf } from '../paging.ts'
 import { emptyRoute, jsonRoute, type Route } from '../route.ts'
 import {
+  acceptedLoss,
   nodeState,
   ownerFacts,
   page,
@@ -18,6 +19,10 @@ import {
 } from '../schemas.ts'
 
 export function nodeRoutes({ agent, node }: { agent: Agent; node: NodeFacts }): readonly Route[] {
+  return [...lockerState({ agent, node }), ...connectionsAndDisk(node)]
+}
+
+function lockerState({ agent, node }: { agent: Agent; node: NodeFacts }): readonly Route[] {
   return [
     jsonRoute({
       method: 'get',
@@ -64,6 +69,21 @@ export function nodeRoutes({ agent, node }: { agent: Agent; node: NodeFacts }): 
       answers: 'Closed',
       handle: () => agent.vault.seal()
     }),
+    jsonRoute({
+      method: 'post',
+      path: '/node/accept-loss',
+      access: 'admin',
+      summary:
+        'Take records found missing or damaged as lost for good; they are not named any more',
+      answer: acceptedLoss,
+      answers: 'How much was lost',
+      handle: async () => ({ lost: await agent.acceptLoss() })
+    })
+  ]
+}
+
+function connectionsAndDisk(node: NodeFacts): readonly Route[] {
+  return [
     jsonRoute({
       method: 'get',
       path: '/node/peers',

@@ -20,6 +20,10 @@ const NODE_VERSION_MIN = [24, 15] as const
 /** Less free space than this is a warning, bytes: one large document and LevelDB's compaction fit. */
 const FREE_BYTES_MIN = 1024 ** 3
 
+/** Accepting comes last: it also lets the blocks of lost records be collected. */
+const LOSS_ADVICE =
+  'restore the locker from a backup into another home; without one, live with the loss: elocker doctor --accept-loss'
+
 /** One thing looked at. */
 interface Finding {
   readonly what: string
@@ -43,6 +47,20 @@ export async function doctor(voice: Voice, home: string): Promise<void> {
     .join('\n')
   say(voice, { findings }, text)
   if (findings.some(({ outcome }) => outcome === 'fault')) process.exitCode = EXIT.failed
+}
+
+/** Takes what is lost of the records as lost. What still lay in the store for them can then be collected. */
+export async function acceptLoss(client: Client, voice: Voice): Promise<void> {
+  const { lost } = await client.call<{ lost: number }>('/api/v1/node/accept-loss', {
+    method: 'POST'
+  })
+  say(
+    voice,
+    { lost },
+    lost === 0
+      ? 'nothing is lost'
+      : `${lost} damaged or missing: accepted as lost, and written into the activity`
+  )
 }
 
 function nodeVersion(): Finding {
@@ -106,7 +124,7 @@ async function ofAgent(client: Client): Promise<Finding[]> {
       what: 'records',
       outcome: node.damage === 0 ? 'good' : 'fault',
       detail: node.damage === 0 ? 'complete' : `${node.damage} damaged or missing`,
-      ...(node.damage === 0 ? {} : { advice: 'restore the locker from a backup into another home' })
+      ...(node.damage === 0 ? {} : { advice: LOSS_ADVICE })
     }
   ]
   if (node.recoveryConfirmed === false) {

@@ -32,7 +32,7 @@ export class FakeAgent implements Agent, FakeCore {
   readonly documents: FakeDocuments
   readonly sharing: FakeSharing
   readonly received: Uint8Array[] = []
-  readonly damage: Agent['damage'] = []
+  damage: Agent['damage'] = []
   readonly contactMap = new Map<string, ContactFacts>()
   readonly outboxItems: OutboxItem[] = []
   readonly #linkMap = new Map<string, { facts: LinkFacts; proof: string; tickets: Set<string> }>()
@@ -63,6 +63,13 @@ export class FakeAgent implements Agent, FakeCore {
   guard(): void {
     if (this.#state === 'new') refuse('vault-absent')
     if (this.#state !== 'open') refuse('vault-sealed')
+  }
+
+  async acceptLoss(): Promise<number> {
+    this.guard()
+    const lost = this.damage.length
+    this.damage = []
+    return lost
   }
 
   changed(type: AgentEvent['type'], id?: string): void {

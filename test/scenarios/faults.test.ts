@@ -11,7 +11,8 @@ import { request } from 'node:http'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import type { DocumentFacts } from '../../agent/agent.ts'
+import { ClassicLevel } from 'classic-level'
+import type { ActivityEntry, DocumentFacts } from '../../agent/agent.ts'
 import { samplePdf } from '../sample-pdf.ts'
 import { Party, PASSPHRASE } from './processes.ts'
 
@@ -112,6 +113,39 @@ describe('faults, from the command line', function () {
       const unlocked = await other.run('unlock', '--words-file', 'words', '--json')
       expect(unlocked.code, unlocked.stderr).to.equal(0)
       expect(await readdir(vault)).to.include.members(before)
+    } finally {
+      await other[Symbol.asyncDispose]()
+    }
+  })
+
+  it('names lost records until their owner accepts the loss', async () => {
+    const other = await Party.create('Dora')
+    try {
+      await other.init()
+      await other.up()
+      for (const name of ['one', 'two']) {
+        await writeFile(join(other.folder, name), name)
+        await other.json('add', name)
+      }
+      await other.stop()
+      const db = new ClassicLevel(join(other.home, 'records'), { createIfMissing: false })
+      const lost = (await db.keys().all()).find((key) => key.startsWith('documents/')) ?? ''
+      await db.del(lost)
+      await db.close()
+      await other.up()
+      const named = await other.run('doctor')
+      expect(named.code, named.stdout).to.equal(1)
+      expect(named.stdout).to.match(/FAIL {2}records: 1 damaged.*\n.*--accept-loss/)
+      expect(await other.json('doctor', '--accept-loss')).to.deep.equal({ lost: 1 })
+      expect(await other.json('doctor', '--accept-loss')).to.deep.equal({ lost: 0 })
+      await other.stop()
+      await other.up()
+      const sound = await other.run('doctor')
+      expect(sound.stdout).to.match(/ok {4}records: complete/)
+      expect(await other.json<DocumentFacts[]>('list')).to.have.length(1)
+      const log = await other.json<ActivityEntry[]>('activity')
+      const accepted = log.find(({ action }) => action === 'loss-accepted')
+      expect(accepted?.details).to.deep.equal({ lost: 1, sublevels: 'documents' })
     } finally {
       await other[Symbol.asyncDispose]()
     }

@@ -52,6 +52,7 @@ const ROWS: readonly Row[] = [
   { route: 'get /node',                 access: 'none',    open: 200, sealed: 200, new: 200, path: at('/node') },
   { route: 'post /node/unlock',         access: 'admin',   open: 200, sealed: 200, new: 409, path: at('/node/unlock'), body: () => ({ passphrase: PASSPHRASE }) },
   { route: 'post /node/lock',           access: 'admin',   open: 204, sealed: 204, new: 409, path: at('/node/lock') },
+  { route: 'post /node/accept-loss',    access: 'admin',   open: 200, sealed: 423, new: 409, path: at('/node/accept-loss') },
   { route: 'get /node/peers',           access: 'admin',   open: 200, sealed: 200, new: 200, path: at('/node/peers') },
   { route: 'get /node/storage',         access: 'admin',   open: 200, sealed: 200, new: 200, path: at('/node/storage') },
   { route: 'post /session/addresses',   access: 'admin',   open: 201, sealed: 201, new: 201, path: at('/session/addresses') },
