@@ -55,7 +55,9 @@ describe('padding', () => {
         expect(total).to.be.at.least(one + TRAILER_BYTES)
         if (total > PADDED_BYTES_MIN) expect(total).to.be.at.most((one + TRAILER_BYTES) * 1.12)
         if (one <= other) expect(total).to.be.at.most(paddedLength(other))
-        expect(paddedLength(total - TRAILER_BYTES)).to.equal(total)
+        // Lengths between 2^52 and what they are padded to are no contents.
+        if (total - TRAILER_BYTES <= CONTENT_BYTES_MAX)
+          expect(paddedLength(total - TRAILER_BYTES)).to.equal(total)
       })
     )
   })
