@@ -13,6 +13,7 @@ import type { Row } from './row.ts'
 import { sealingRows } from './sealing.ts'
 import { sdJwtRows } from './sd-jwt.ts'
 import { startRows } from './start.ts'
+import { statusListRows } from './status-list.ts'
 import type { Machine } from './table.ts'
 import { jsonOf, selected, tableOf } from './table.ts'
 
@@ -25,6 +26,7 @@ const GROUPS: ReadonlyMap<string, () => Promise<readonly Row[]>> = new Map([
   ['envelopes', envelopeRows],
   ['messages', messageRows],
   ['sd-jwt', sdJwtRows],
+  ['status-list', statusListRows],
   ['small', smallRows],
   ['open', openingRows]
 ])

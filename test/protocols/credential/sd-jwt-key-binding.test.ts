@@ -1,7 +1,9 @@
 import { expect } from 'chai'
+import { systemRandom } from '../../../node/clock.ts'
 import { nativeProofCrypto as crypto } from '../../../protocols/credential/native.ts'
 import type { SdJwtFault } from '../../../protocols/credential/sd-jwt-token.ts'
 import { presentSdJwt } from '../../../protocols/credential/sd-jwt.ts'
+import { publicJwk } from '../../../protocols/did/multikey.ts'
 import {
   NOW,
   AUD,
@@ -60,6 +62,7 @@ describe('SD-JWT: key binding', () => {
     ['one by another key',                  () => changedBinding({}, {}, issuer.signer),         'key-binding-wrong'],
     ['one where the issuer names no key',   () => bindingAlone(BASE),                            'key-binding-wrong'],
     ['one with a key of another kind',      () => bindingAlone({ ...BASE, cnf: { jwk: { kty: 'RSA', n: 'AQAB', e: 'AQAB' } } }), 'key-binding-wrong'],
+    ['one with a key on a curve that is not verified', () => bindingAlone({ ...BASE, cnf: { jwk: publicJwk('X25519', systemRandom(32)) } }), 'key-binding-wrong'],
     ['one with a private key in cnf',       () => bindingAlone({ ...BASE, cnf: { jwk: { ...holder.jwk, d: holder.jwk.x } } }), 'key-binding-wrong'],
     ['one without sd_hash',                 () => changedBinding({ sd_hash: undefined }),        'key-binding-wrong'],
     ['one with typ JWT',                    () => changedBinding({}, { typ: 'JWT' }),            'key-binding-malformed'],

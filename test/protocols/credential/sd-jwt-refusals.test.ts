@@ -147,6 +147,17 @@ describe('SD-JWT: what is refused', () => {
     ])
   })
 
+  it('looks for no key for an algorithm that is not read', async () => {
+    const jwt = `${signed(BASE, { alg: 'none', typ: 'dc+sd-jwt' })}~`
+    let asked = 0
+    const key: SdJwtReading['key'] = async () => {
+      asked++
+      return { ok: true, publicKey: issuer.publicKey }
+    }
+    expect(await faultOf(jwt, { key })).to.equal('algorithm-unsupported')
+    expect(asked).to.equal(0)
+  })
+
   it('hands on what the search for the key throws', async () => {
     await read(issued(), { key: () => Promise.reject(new RangeError('a fault of ours')) }).then(
       () => expect.fail('it was read'),

@@ -57,6 +57,16 @@ describe('SD-JWT: issuing and presenting', () => {
     expect(payload).to.not.match(/Ananya|name|Physics|Tamil|Mission|Bengaluru|note|hi/)
   })
 
+  it('orders digests by themselves, so that their places tell nothing', () => {
+    const claims = numbered(40)
+    const [jwt = ''] = issued(claims, { disclosable: pointersOf(claims) }).split('~')
+    const { _sd: digests } = JSON.parse(
+      Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString()
+    ) as { readonly _sd: readonly string[] }
+    expect(digests).to.have.length(40)
+    expect(digests).to.deep.equal(digests.toSorted())
+  })
+
   it('shows what is chosen, with what it is inside of, and no more', async () => {
     const outcome = await accepted(presented(['/address/street', '/marks/1/subject']))
     expect(outcome.claims['address']).to.deep.equal({
