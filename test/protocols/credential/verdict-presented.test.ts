@@ -244,7 +244,7 @@ describe('verdict on SD-JWT VC', () => {
           expect((await judge(changed, world)).result, changed).to.equal('invalid')
         }
       ),
-      { numRuns: 1500 }
+      { numRuns: 500 }
     )
   })
 

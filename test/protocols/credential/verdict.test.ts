@@ -257,7 +257,7 @@ describe('verdict', () => {
           ])
         }
       ),
-      { numRuns: 1500 }
+      { numRuns: 500 }
     )
   })
 
