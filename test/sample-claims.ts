@@ -130,7 +130,7 @@ const bankStatement: JsonObject = {
   maskedAccountNumber: 'XXXXXXXX4711',
   accountReference: 'f1c2d3e4-471',
   accountKind: 'SAVINGS',
-  status: 'ACTIVE',
+  accountStatus: 'ACTIVE',
   openedOn: '2022-08-01',
   holding: 'SINGLE',
   holders: [

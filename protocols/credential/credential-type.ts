@@ -356,6 +356,18 @@ async function schemaProblems(type: CredentialType): Promise<readonly string[]> 
   return problems
 }
 
+/** Names at the top of an SD-JWT VC that are not for the claims to use (RFC 9901 §4.1, SD-JWT VC §3.2.2.2). */
+const RESERVED: ReadonlySet<string> = new Set(
+  ['iss', 'sub', 'aud', 'iat', 'nbf', 'exp', 'jti', 'cnf', 'vct', 'vct#integrity', 'status'].map(
+    (name) => `/${name}`
+  )
+)
+
+/** Whether a name means something to a format of credentials, so that a claim cannot be called so. */
+function isReserved(at: string): boolean {
+  return RESERVED.has(at) || /\/(?:@[^/]*|_sd|_sd_alg|\.\.\.)$/.test(at)
+}
+
 function fieldProblems(type: CredentialType): readonly string[] {
   const shapes = shapeOf(type.schema)
   if (shapes.length > FIELDS_MAX) return [`schema: it has more than ${FIELDS_MAX} fields.`]
@@ -371,6 +383,12 @@ function fieldProblems(type: CredentialType): readonly string[] {
     ...shapes
       .filter(({ schema }) => typeof schema['title'] !== 'string')
       .map(({ pointer: at }) => `schema: the field ${at} has no title.`),
+    ...shapes
+      .filter(({ pointer: at }) => isReserved(at))
+      .map(
+        ({ pointer: at }) =>
+          `schema: the name of the field ${at} is kept for the credential itself.`
+      ),
     ...named
       .filter(([, at]) => !known.has(at))
       .map(([where, at]) => `${where}: there is no field ${at} in the schema.`),

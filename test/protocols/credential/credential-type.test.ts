@@ -227,6 +227,20 @@ describe('credential type', () => {
         'the field /number has no title'
       ],
       [
+        'a field that SD-JWT keeps for itself',
+        changed(
+          (type) => ((type.schema.properties as Record<string, unknown>)['status'] = { title: 'S' })
+        ),
+        'the name of the field /status is kept'
+      ],
+      [
+        'a keyword of JSON-LD as a field',
+        changed(
+          (type) => ((type.schema.properties as Record<string, unknown>)['@id'] = { title: 'S' })
+        ),
+        'the name of the field /@id is kept'
+      ],
+      [
         'a label for no field',
         changed(
           (type) =>
