@@ -196,6 +196,7 @@ function jobOf(input: CertificateInput): CompileJob {
   if (input.templateSource === undefined && !TEMPLATES.has(name)) {
     throw new LockerError('template-unknown', `there is no certificate template ${name}`)
   }
+  checkWords(input)
   const { page, images } = pageOf({ ...input, timeZone: input.timeZone ?? 'UTC' })
   const code = codeOf(input.qr)
   const whole: CertificatePage = {
@@ -228,6 +229,23 @@ function jobOf(input: CertificateInput): CompileJob {
   }
   checkSize(job, input)
   return job
+}
+
+/** What would be a fault of ours further on: languages and zones that are none, a link to something else than a page. */
+function checkWords({ language, secondLanguage, timeZone, verifyUrl }: CertificateInput): void {
+  for (const tag of [language, secondLanguage ?? language]) {
+    if (!/^[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$/.test(tag)) {
+      throw new LockerError('certificate-invalid', `${tag} is not a language tag`)
+    }
+  }
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: timeZone ?? 'UTC' }).format()
+  } catch (cause) {
+    throw new LockerError('certificate-invalid', `${timeZone ?? ''} is not a time zone`, { cause })
+  }
+  if (verifyUrl !== undefined && !/^https?:\/\/[!-~]+$/.test(verifyUrl)) {
+    throw new LockerError('certificate-invalid', `${verifyUrl} is not the address of a page`)
+  }
 }
 
 /** The code's own size does not count: it follows from a text that does. */

@@ -72,6 +72,8 @@ export class PdfFile {
   readonly #bytes: Uint8Array
   readonly #places = new Map<number, Place>()
   readonly #objects = new Map<number, PdfObject>()
+  /** Objects on the way to the one being read. */
+  readonly #opening = new Set<number>()
   readonly #objectStreams = new Map<number, ObjectStream>()
   #trailer: PdfDictionary = new Map()
   #inflated = 0
@@ -135,6 +137,11 @@ export class PdfFile {
         `More than ${OBJECTS_MAX} objects of the PDF lead to its attachments`
       )
     }
+    // A stream's length may be an object of its own, and that one a stream.
+    if (this.#opening.has(reference) || this.#opening.size > REFERENCES_MAX) {
+      throw malformed('an object is inside itself')
+    }
+    this.#opening.add(reference)
     const place = this.#places.get(reference) ?? { kind: 'free' as const }
     let object: PdfObject = { value: null }
     switch (place.kind) {
@@ -146,6 +153,7 @@ export class PdfFile {
       case 'within':
         object = { value: await this.#within(place.stream, reference) }
     }
+    this.#opening.delete(reference)
     this.#objects.set(reference, object)
     return object
   }

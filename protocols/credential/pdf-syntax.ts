@@ -57,6 +57,9 @@ const VALUES_MAX = 100_000
 /** Longest number, name or keyword, bytes: ISO 32000-1 Annex C has 127 for names. */
 const TOKEN_BYTES_MAX = 255
 
+/** Most digits of a whole number that an offset or a count can be: below 2^53. */
+const DIGITS_MAX = 15
+
 /** Longest string, bytes: Annex C has 32,767 for strings in content. */
 const STRING_BYTES_MAX = 65_535
 
@@ -113,12 +116,21 @@ export class PdfReader {
     return true
   }
 
-  /** A whole number, at least 0. */
+  /** A whole number, at least 0. Without a text between: a cross-reference has a million of them. */
   count(): number {
     this.skipGap()
-    const text = this.#token()
-    if (!/^\d{1,15}$/.test(text)) throw malformed(`"${text}" stands where a number should`)
-    return Number(text)
+    const start = this.at
+    let number = 0
+    for (; this.at - start < DIGITS_MAX; this.at++) {
+      const digit = (this.bytes[this.at] ?? 0) - 0x30
+      if (digit < 0 || digit > 9) break
+      number = number * 10 + digit
+    }
+    const after = this.bytes[this.at]
+    if (this.at === start || (after !== undefined && !WHITE.has(after) && !DELIMITERS.has(after))) {
+      throw malformed(`byte ${start} is not a whole number`)
+    }
+    return number
   }
 
   /** Past white space and comments. */

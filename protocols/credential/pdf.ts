@@ -146,15 +146,15 @@ async function namedIn(file: PdfFile, root: PdfValue | undefined): Promise<reado
   const nodes: (PdfValue | undefined)[] = [root]
   // The list grows while it is walked; a node that is its own child makes it grow to the limit.
   for (const node of nodes) {
-    if (nodes.length > TREE_NODES_MAX || found.length > ATTACHMENTS_MAX) {
-      throw new PdfFault('limit-exceeded', 'The PDF has too many attachments to look at')
-    }
     const dictionary = await file.dictionary(node)
     const pairs = await file.value(dictionary?.get('Names'))
     if (Array.isArray(pairs))
       found.push(...pairs.slice(0, 2 * ATTACHMENTS_MAX + 2).filter((_, at) => at % 2 === 1))
     const kids = await file.value(dictionary?.get('Kids'))
     if (Array.isArray(kids)) nodes.push(...kids.slice(0, TREE_NODES_MAX + 1))
+    if (nodes.length > TREE_NODES_MAX || found.length > ATTACHMENTS_MAX) {
+      throw new PdfFault('limit-exceeded', 'The PDF has too many attachments to look at')
+    }
   }
   return found
 }
