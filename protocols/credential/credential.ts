@@ -13,9 +13,7 @@ import { isJsonObject, jsonFault, type JsonObject } from './json.ts'
 
 /** The data models' own contexts; a credential names its model by the first of its contexts. */
 export const CREDENTIALS_V2 = 'https://www.w3.org/ns/credentials/v2'
-export const CREDENTIALS_V1 = 'https://www.w3.org/2018/credentials/v1'
-
-export type CredentialModel = '2.0' | '1.1'
+const CREDENTIALS_V1 = 'https://www.w3.org/2018/credentials/v1'
 
 /** Most subjects, types, status or schema entries in one credential: tens are an oddity, hundreds an attack. */
 const ENTRIES_MAX = 100
@@ -71,10 +69,10 @@ const credential11 = z.looseObject({
 })
 
 /** VCDM 2.0 §4: what is known of it by structure; members beyond are in {@link JsonObject}. */
-export type Credential20 = JsonObject & Readonly<z.infer<typeof credential20>>
+type Credential20 = JsonObject & Readonly<z.infer<typeof credential20>>
 
 /** VCDM 1.1 §4, as {@link Credential20}. */
-export type Credential11 = JsonObject & Readonly<z.infer<typeof credential11>>
+type Credential11 = JsonObject & Readonly<z.infer<typeof credential11>>
 
 export type Credential = Credential20 | Credential11
 

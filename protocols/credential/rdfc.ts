@@ -42,7 +42,7 @@ export interface RdfWork {
 /** Members of a JSON-LD value object (JSON-LD 1.1 §9.5): the one use of keywords that VCDM 2.0 §11.1 has. */
 const VALUE_MEMBERS: ReadonlySet<string> = new Set(['@value', '@language', '@direction'])
 
-export type RdfFault = 'context-unknown' | 'term-undefined' | 'proof-malformed' | 'limit-exceeded'
+type RdfFault = 'context-unknown' | 'term-undefined' | 'proof-malformed' | 'limit-exceeded'
 
 export type CanonicalRdf =
   | { readonly ok: true; /** N-Quads, sorted. */ readonly text: string }
