@@ -24,6 +24,7 @@ import {
 } from '@hyperjump/json-schema/draft-2020-12'
 import {
   BASIC,
+  addFormat,
   addKeyword,
   buildSchemaDocument,
   compile,
@@ -33,11 +34,10 @@ import {
   type EvaluationPlugin,
   type SchemaDocument
 } from '@hyperjump/json-schema/experimental'
-// oxlint-disable-next-line import/no-unassigned-import -- it registers the formats, all but international host names
-import '@hyperjump/json-schema/formats-lite'
 import * as Instance from '@hyperjump/json-schema/instance/experimental'
 import { JSON_DEPTH_MAX, isJsonObject, jsonFault, type JsonObject } from './json.ts'
 import { PatternError } from './pattern.ts'
+import { FORMATS } from './schema-formats.ts'
 import { additionalProperties, pattern, patternProperties } from './schema-keywords.ts'
 import { pointerOf, problemsOf, shown, type SchemaProblem } from './schema-problems.ts'
 
@@ -188,6 +188,7 @@ const metaSchema: Promise<void> = (async () => {
   // Taken out for the whole process, which has no other use for them: no schema makes this library fetch.
   for (const scheme of ['http', 'https', 'file']) Browser.removeUriSchemePlugin(scheme)
   setShouldValidateFormat(true)
+  for (const format of FORMATS) addFormat(format)
   addKeyword(pattern)
   addKeyword(patternProperties)
   addKeyword(additionalProperties)

@@ -152,6 +152,28 @@ describe('schema', () => {
     expect(await codeOf({ $id: id, type: 'number' }, 'a')).to.equal('value-wrong')
   })
 
+  // oxfmt-ignore
+  const formats: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+    ['date', ['2024-02-29'], ['2023-02-29', '2023-2-1', '2023-01-01T00:00:00Z', '']],
+    ['date-time', ['2026-11-23T10:00:00Z', '2026-11-23t10:00:00.5+05:30'], ['2026-11-23T10:00:00', '2026-11-23', '2023-02-30T00:00:00Z']],
+    ['time', ['10:00:00Z', '10:00:00.25+05:30'], ['10:00', '25:00:00Z']],
+    ['duration', ['P1Y', 'P3W', 'PT36H', 'P1DT12H'], ['P', 'PT', '1Y', 'P1DT']],
+    ['email', ['asha@example.org', 'आशा@उदाहरण.भारत'], ['asha', 'asha@', '@example.org', 'a b@example.org', 'asha@localhost']],
+    ['uri', ['https://uni.example/a', 'did:key:z6Mk', 'urn:uuid:1'], ['uni.example', '/a', 'https://a b']],
+    ['uuid', ['7d1c2d0e-6a1f-4f8c-9d55-0d9f1c3b4a11'], ['7d1c2d0e6a1f4f8c9d550d9f1c3b4a11']]
+  ]
+  for (const [format, right, wrong] of formats) {
+    it(`holds ${format} to its form`, async () => {
+      for (const text of right) expect(await outcome({ format }, text)).to.equal('ok')
+      for (const text of wrong) expect(await codeOf({ format }, text), text).to.equal('value-wrong')
+      expect(await outcome({ format }, 5)).to.equal('ok')
+    })
+  }
+
+  it('takes a format that it does not know as it stands', async () => {
+    expect(await outcome({ format: 'hostname' }, 'a b')).to.equal('ok')
+  })
+
   const malformed: readonly (readonly [string, unknown])[] = [
     ['a type that does not exist', { type: 'strnig' }],
     ['a text instead of a schema', 'schema'],
