@@ -141,6 +141,12 @@ function membersFault(object: JsonObject, where: string): CanonicalRdf | undefin
   const isValue = Object.hasOwn(object, '@value')
   for (const [name, value] of Object.entries(object)) {
     if (name === '@context' && where === '') continue
+    if (name === '@context' && where === '/proof') {
+      // An eddsa-jcs-2022 proof that a later one follows brings the contexts it was made over.
+      const fault = contextsFault(value)
+      if (fault !== undefined) return fault
+      continue
+    }
     if (name === '@context') {
       return refused('context-unknown', `a context inside ${where} is not known`)
     }

@@ -1,5 +1,9 @@
 import { expect } from 'chai'
-import { addProof, verifyProofs } from '../../../protocols/credential/data-integrity.ts'
+import {
+  addJcsProof,
+  addProof,
+  verifyProofs
+} from '../../../protocols/credential/data-integrity.ts'
 import type { JsonObject } from '../../../protocols/credential/json.ts'
 import { nativeProofCrypto as crypto } from '../../../protocols/credential/native.ts'
 import { canonicalRdf } from '../../../protocols/credential/rdfc.ts'
@@ -122,6 +126,29 @@ describe('a signature over RDF', () => {
       expect(outcome?.ok).to.equal(false)
       expect(outcome).to.have.property('fault').that.is.oneOf(['term-undefined', 'context-unknown'])
     }
+  })
+
+  it('follows a proof of the other suite', async () => {
+    const created = new Date('2026-11-23T10:00:00Z')
+    const { signer } = university
+    const first = addJcsProof(sample, { signer, created, id: 'urn:proof:1' }, crypto)
+    const both = await addProof(
+      first,
+      { suite: 'eddsa-rdfc-2022', signer, created, previousProof: 'urn:proof:1' },
+      crypto
+    )
+    expect(await faultsOf(both)).to.deep.equal(['ok', 'ok'])
+    const [jcs, rdf] = both['proof'] as JsonObject[]
+    const later = { ...jcs, created: '2026-11-23T10:00:01Z' }
+    expect(await faultsOf({ ...both, proof: [later, rdf ?? null] })).to.deep.equal([
+      'signature-wrong',
+      'signature-wrong'
+    ])
+    const foreign = { ...jcs, '@context': ['https://example.org/c'] }
+    expect(await faultsOf({ ...both, proof: [foreign, rdf ?? null] })).to.deep.equal([
+      'context-mismatch',
+      'context-unknown'
+    ])
   })
 
   it('holds for the same document in another order of members', async () => {
