@@ -10,6 +10,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { CarReader } from '@ipld/car'
 import * as dagPb from '@ipld/dag-pb'
@@ -180,6 +181,25 @@ describe('strangers and contacts who may not', function () {
     } finally {
       await node.stop()
     }
+    await aliceIsWell()
+  })
+
+  it('are refused when they announce an envelope of 1 GiB over HTTP', async () => {
+    const url = `${alice.ready?.public ?? ''}/didcomm`
+    const headers = {
+      'content-type': 'application/didcomm-encrypted+json',
+      'content-length': String(1024 ** 3)
+    }
+    const status = await new Promise<number | undefined>((resolve, reject) => {
+      const asking = request(url, { method: 'POST', headers }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+        asking.destroy()
+      })
+      asking.on('error', reject)
+      asking.write('{')
+    })
+    expect(status).to.equal(413)
     await aliceIsWell()
   })
 
