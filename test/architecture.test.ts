@@ -27,7 +27,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'agent/': {
     source: ['agent/', 'protocols/'],
     packages: new RegExp(
-      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/.*|ipfs-unixfs|ipfs-unixfs-importer|ipfs-unixfs-importer/.*|@zxcvbn-ts/.*|file-type|file-type/.*|did-resolver)$`
+      `^(${COMPUTATION}|zod|multiformats/.*|@noble/.*|@scure/.*|@ipld/.*|ipfs-unixfs|ipfs-unixfs-importer|ipfs-unixfs-importer/.*|@zxcvbn-ts/.*|canonicalize|file-type|file-type/.*|did-resolver)$`
     ),
     types: /^(abstract-level|interface-blockstore)$/
   },
