@@ -27,7 +27,8 @@ import {
   statusIn,
   statusListUrl,
   type StatusFault,
-  type StatusList
+  type StatusList,
+  type StatusListOutcome
 } from './status-list.ts'
 
 /** Most status entries looked up for one credential: two are usual, and each may ask a server. */
@@ -90,7 +91,7 @@ async function findingOf(
   if (url === undefined) return open(unsupported(entry))
   const known = await sources.statusList(url)
   if (!known.ok) return open(unreached(url, known))
-  const opened = await openStatusList(known.value)
+  const opened = await openedList(known.value)
   if (!opened.ok) return open(listFault(url, opened.code, opened.reason))
   const unproven = await provenBy(known.value, opened.list, url, signer, sources)
   if ('outcome' in unproven) return open(unproven)
@@ -102,6 +103,19 @@ async function findingOf(
     ? setFinding(status.purpose, times, sources)
     : clearFinding(status.purpose, times, sources)
   return { ...finding, ...(known.from === 'live' ? {} : { asOf }) }
+}
+
+/**
+ * Lists that were inflated, for as long as their sources keep them: whoever verifies many credentials of one issuer looks into the
+ * same list each time. What was inflated has not been believed yet; its proof is checked every time.
+ */
+const inflated = new WeakMap<object, Promise<StatusListOutcome>>()
+
+function openedList(value: unknown): Promise<StatusListOutcome> {
+  if (!isJsonObject(value)) return openStatusList(value)
+  let opened = inflated.get(value)
+  if (opened === undefined) inflated.set(value, (opened = openStatusList(value)))
+  return opened
 }
 
 interface Times {

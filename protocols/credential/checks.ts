@@ -102,7 +102,7 @@ export interface VerificationSources {
   readonly offline: boolean
   /** The DID document of an issuer, or of a holder who presents. */
   issuerDocument(did: string): Promise<Known<IssuerDocument>>
-  /** A status list credential as it came; its proof is checked here. */
+  /** A status list credential as it came, not changed afterwards; its proof is checked here. */
   statusList(url: string): Promise<Known<unknown>>
   /** A JSON Schema as it came. */
   schema(url: string): Promise<Known<unknown>>
