@@ -12,9 +12,13 @@ import { cleanName } from './contact-book.ts'
 import type { Contacts } from './contacts.ts'
 import type { Documents } from './documents.ts'
 import { doorTo } from './door.ts'
+import type { CredentialTypes } from './credential-types.ts'
+import type { Credentials } from './credentials.ts'
 import { LockerError } from './errors.ts'
 import type { Origin } from './exchanges.ts'
 import { listInbox } from './inbox.ts'
+import type { Issuance } from './issuance.ts'
+import type { Issuer } from './issuer.ts'
 import type { Links } from './links.ts'
 import {
   openLocker,
@@ -24,12 +28,16 @@ import {
   type OpenLocker
 } from './open-locker.ts'
 import type { OutboxItem } from './outbox.ts'
+import type { Registry } from './registry.ts'
 import type { InboxItem, Sharing } from './sharing.ts'
 import { sealedNotesIdentity } from './keys.ts'
 import { openSpool, type Spool } from './spool.ts'
+import type { Staff } from './staff.ts'
 import { LOCKED, StandingGrants, takeFetchNotes } from './standing-grants.ts'
+import type { StatusLists } from './status-lists.ts'
 import type { TokenFacts, Tokens } from './tokens.ts'
 import { openVault, type RecoveryKit, type Secret, type Vault, type VaultState } from './vault.ts'
+import { createVerifier, type Verifier } from './verification.ts'
 import { MESSAGE_BYTES_MAX } from '../protocols/message.ts'
 import type { KeyPair } from '../protocols/sealed/recipients.ts'
 
@@ -44,11 +52,16 @@ export type {
   Documents,
   VersionFacts
 } from './documents.ts'
+export type { CredentialFacts, Credentials } from './credentials.ts'
+export type { Issuance, IssuanceFacts, IssuedFacts } from './issuance.ts'
 export type { LinkFacts } from './links.ts'
 export type { OutboxItem } from './outbox.ts'
 export type { GrantFacts, InboxItem, RequestFacts, Sharing } from './sharing.ts'
 export type { TokenFacts } from './tokens.ts'
 export type { RecoveryKit, Secret, VaultState } from './vault.ts'
+export { VERIFIED_BYTES_MAX, type Verification } from './verification.ts'
+export type { Check } from '../protocols/credential/checks.ts'
+export type { Verdict } from '../protocols/credential/verdict.ts'
 
 export type { AgentLimits } from './open-locker.ts'
 
@@ -81,6 +94,10 @@ export interface AgentEvent {
     | 'contact'
     | 'outbox'
     | 'activity'
+    /** A thread of issuing, by its thid; what was issued; a credential kept, by its document. */
+    | 'issuance'
+    | 'issued'
+    | 'credential'
   /** Id of the thing that changed. */
   readonly id?: string
 }
@@ -115,6 +132,16 @@ export interface Agent {
   readonly sharing: Sharing
   readonly links: Links
   readonly activity: Activity
+  /** Credentials kept as holder. */
+  readonly credentials: Credentials
+  /** Exchanges of issuing, both roles, and what was issued. */
+  readonly issuance: Issuance
+  /** As issuer. */
+  readonly issuer: Issuer
+  readonly types: CredentialTypes
+  readonly registry: Registry
+  readonly staff: Staff
+  readonly statusLists: StatusLists
   inbox(): readonly InboxItem[]
   outbox(): readonly OutboxItem[]
   retryOutbox(id: string): Promise<void>
@@ -141,6 +168,8 @@ export interface Agent {
       bytes: number
     }>
   }
+  /** Judges credentials that others show; works while the vault is sealed too. */
+  readonly verification: Verifier
   /** One packed envelope from a transport. Never throws for what the other side did wrong. */
   receive(
     envelope: Uint8Array,
@@ -160,6 +189,8 @@ export interface Agent {
 export interface AgentComponents extends LockerComponents {
   /** For envelopes that arrive while the vault is sealed. */
   readonly spoolFiles: SmallFiles
+  /** A JSON document at a public URL, at most 512 KiB, guarded (DESIGN §6); undefined: nothing is looked up. */
+  readonly fetchJson?: (url: string) => Promise<Uint8Array>
 }
 
 /** Looks at the home: the vault is `new` or `sealed` on return. Throws `storage-failed`. */
@@ -190,7 +221,15 @@ class VaultedAgent implements Agent {
   readonly links: Links = doorTo(() => this.#used().links)
   readonly activity: Activity = doorTo<Activity>(() => this.#used().audit)
   readonly tokens: Tokens = doorTo(() => this.#used().tokens)
+  readonly credentials: Credentials = doorTo<Credentials>(() => this.#used().credentials)
+  readonly issuance: Issuance = doorTo<Issuance>(() => this.#used().issuance)
+  readonly issuer: Issuer = doorTo(() => this.#used().issuer)
+  readonly types: CredentialTypes = doorTo(() => this.#used().types)
+  readonly registry: Registry = doorTo(() => this.#used().registry)
+  readonly staff: Staff = doorTo(() => this.#used().staff)
+  readonly statusLists: StatusLists = doorTo(() => this.#used().statusLists)
   readonly backup: Agent['backup']
+  readonly verification: Verifier
   readonly #components: AgentComponents
   readonly #vault: Vault
   readonly #spool: Spool
@@ -219,6 +258,7 @@ class VaultedAgent implements Agent {
     this.#spool = spool
     this.#background = new Background(components.logger)
     this.vault = this.#vaultDoor()
+    this.verification = createVerifier(components)
     this.backup = backupDoor({
       home: components,
       locker: () => this.#used(),

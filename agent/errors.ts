@@ -73,6 +73,7 @@ export type LockerErrorCode =
   | 'type-invalid' // the credential type breaks a rule, named in the message; `problems` where there are several
   | 'type-state' // published or deprecated: the version cannot be changed
   | 'credential-unknown'
+  | 'credential-absent' // what was shown holds no credential
   | 'credential-state'
   | 'claims-invalid' // the claims do not fit their type; named in `problems`
   | 'registry-invalid' // a record, a file of records or a question does not fit the type

@@ -89,6 +89,7 @@ export const PROBLEMS: Readonly<Record<LockerErrorCode, Kind>> = {
   'type-invalid': { status: 422, title: 'The credential type is not valid' },
   'type-state': { status: 409, title: 'The state of the credential type does not allow this' },
   'credential-unknown': { status: 404, title: 'No such credential' },
+  'credential-absent': { status: 422, title: 'No credential in it' },
   'claims-invalid': { status: 422, title: 'The claims do not fit their type' },
   'credential-state': { status: 409, title: 'The state of the credential does not allow this' },
   'registry-invalid': { status: 422, title: 'The record does not fit its type' },

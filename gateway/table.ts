@@ -25,6 +25,7 @@ import { sessionRoutes } from './routes/session.ts'
 import { shareRoutes } from './routes/share-page.ts'
 import { sharingRoutes } from './routes/shares.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { verificationRoutes } from './routes/verifications.ts'
 
 /** What the routes of the private listener need. */
 export interface PrivateRoutesComponents {
@@ -54,6 +55,7 @@ export function privateRoutes(components: PrivateRoutesComponents): readonly Rou
     ...outboxRoutes(components),
     ...tokenRoutes(components),
     ...backupRoutes(components),
+    ...verificationRoutes(components),
     ...eventRoutes(components)
   ]
 }

@@ -22,6 +22,14 @@ interface Common {
   readonly passphraseFile?: string
 }
 
+/** Options of `verify`. */
+interface VerifyOptions {
+  readonly offline?: boolean
+  readonly challenge?: string
+  readonly domain?: string
+  readonly allowedHosts?: readonly string[]
+}
+
 /** Adds the options every command takes. */
 function command(parent: Command, usage: string, summary: string): Command {
   return parent
@@ -115,6 +123,7 @@ sharingCommands(program)
 inboxCommands(program)
 contactCommands(program)
 lockerCommands(program)
+verificationCommands(program)
 recoveryCommands(program)
 housekeepingCommands(program)
 
@@ -308,6 +317,21 @@ function inboxCommands(parent: Command): void {
   command(request, 'list', 'requests sent and received').action((options: Common) =>
     withClient(options, async (client, voice) => (await loadSharing()).requests(client, voice))
   )
+}
+
+function verificationCommands(parent: Command): void {
+  command(parent, 'verify <file|url|->', 'judge a credential: JSON, SD-JWT, PDF, presentation')
+    .option('--offline', 'ask nobody; the age of what is known is said')
+    .option('--challenge <text>', 'what the presenter was asked to sign')
+    .option('--domain <text>', 'whom the presentation must be made for')
+    .option('--allowed-hosts <host>', 'non-public hosts that may be asked; repeatable', collect)
+    .action((what: string, options: Common & VerifyOptions) =>
+      run(options, async (voice) => {
+        const { verify } = await import('./commands/verify.ts')
+        const { allowedHosts = [], home, ...rest } = options
+        await verify({ ...rest, what, home: homeFolder(home), allowedHosts }, voice)
+      })
+    )
 }
 
 function contactCommands(parent: Command): void {

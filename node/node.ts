@@ -99,6 +99,7 @@ async function open(config: Config, log: Log, closing: Closing): Promise<Running
     spoolFiles: await openSmallFiles({ folder: home.spool }),
     network,
     resolve: createResolver({ fetch, clock: systemClock, allow: config.allowedHosts }),
+    fetchJson: (url) => fetch.getJson(url),
     clock: systemClock,
     random: systemRandom,
     logger: log.forComponent('agent'),

@@ -91,6 +91,7 @@ export const EXIT_OF: Readonly<Record<LockerErrorCode, ExitCode>> = {
   'type-invalid': EXIT.usage,
   'type-state': EXIT.failed,
   'credential-unknown': EXIT.unknown,
+  'credential-absent': EXIT.unknown,
   'claims-invalid': EXIT.usage,
   'credential-state': EXIT.failed,
   'registry-invalid': EXIT.usage,

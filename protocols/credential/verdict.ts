@@ -141,18 +141,25 @@ export async function judge(
   return judgeObject(input, sources, options)
 }
 
-/** Judges a presentation: its holder's answer to the question, and each credential in it. */
+/**
+ * Judges a presentation: its holder's answer to the question, and each credential in it.
+ *
+ * @param question - undefined: nothing was asked, so nothing is said of who presents.
+ */
 export async function judgePresentation(
   presentation: JsonObject,
   sources: VerificationSources,
-  question: HolderQuestion
+  question: HolderQuestion | undefined
 ): Promise<PresentationVerdict> {
   const credentials = presentedIn(presentation)
   if (typeof credentials === 'string') {
     const holder = failed('holder-binding', 'holder-proof-wrong', credentials)
     return { verdicts: [], holder, result: 'invalid' }
   }
-  const holder = await checkPresenter(presentation, question, sources)
+  const holder: HolderCheck =
+    question === undefined
+      ? { check: HOLDER_NOT_ASKED }
+      : await checkPresenter(presentation, question, sources)
   const verdicts: Verdict[] = []
   for (const credential of credentials) {
     verdicts.push(await judgeWith(credential, sources, holder))

@@ -20,6 +20,7 @@ import type {
   TokenFacts,
   VaultState
 } from '../../agent/agent.ts'
+import { createVerifier } from '../../agent/verification.ts'
 import { newId, refuse, type FakeCore } from './fake-core.ts'
 import { FakeDocuments } from './fake-documents.ts'
 import { FakeSharing } from './fake-sharing.ts'
@@ -32,6 +33,7 @@ export class FakeAgent implements Agent, FakeCore {
   readonly documents: FakeDocuments
   readonly sharing: FakeSharing
   readonly received: Uint8Array[] = []
+  readonly verification: Agent['verification']
   damage: Agent['damage'] = []
   readonly contactMap = new Map<string, ContactFacts>()
   readonly outboxItems: OutboxItem[] = []
@@ -49,6 +51,10 @@ export class FakeAgent implements Agent, FakeCore {
     this.clock = clock
     this.documents = new FakeDocuments(this)
     this.sharing = new FakeSharing(this, this.documents)
+    this.verification = createVerifier({
+      clock,
+      resolve: (did) => Promise.reject(refuse('did-unresolvable', `${did} is not known here`))
+    })
   }
 
   /** An agent whose vault is in this state. */

@@ -108,6 +108,7 @@ const ROWS: readonly Row[] = [
   { route: 'delete /tokens/:id',      access: 'admin',    open: 204, sealed: 423, new: 409, path: ({ token }) => `/tokens/${token}` },
   { route: 'post /backups',           access: 'admin',    open: 200, sealed: 423, new: 409, path: at('/backups') },
   { route: 'post /backups/restore',   access: 'admin',    open: 409, sealed: 409, new: 200, path: at('/backups/restore') },
+  { route: 'post /verifications',     access: 'any',      open: 200, sealed: 200, new: 200, path: at('/verifications') },
   { route: 'get /events',             access: 'any',      open: 200, sealed: 200, new: 200, path: at('/events') }
 ]
 
