@@ -5,10 +5,17 @@ import { expect } from 'chai'
 import { CID } from 'multiformats/cid'
 import type { ActivityEntry, DocumentFacts, PullAnswer } from '../../agent/agent.ts'
 import { LockerError } from '../../agent/errors.ts'
-import { FETCH_NOTES_PEER_MAX } from '../../agent/standing-grants.ts'
+import {
+  FETCH_NOTES_MAX,
+  FETCH_NOTES_PEER_MAX,
+  LOCKED,
+  STANDING_GRANTS_MAX,
+  StandingGrants
+} from '../../agent/standing-grants.ts'
+import { hybridIdentity } from '../../protocols/sealed/recipients.ts'
 import { until } from '../clock.ts'
 import { collect, source } from '../lockers.ts'
-import { connect, type Party, World } from '../parties.ts'
+import { connect, type Party, seededRandom, World } from '../parties.ts'
 
 const HOUR = 3_600_000
 const DEGREE = new Uint8Array(randomBytes(2_300_000))
@@ -154,6 +161,46 @@ describe('agent/standing-grants', () => {
     expect(await problem()).to.equal('e.p.pull.busy')
     expect(notes()).to.have.length(FETCH_NOTES_PEER_MAX - 1)
   }).timeout(30_000)
+
+  it('notes no more fetches than it has room for, those of earlier times included', async () => {
+    await alice.agent.vault.seal()
+    for (let count = 1; count < FETCH_NOTES_MAX; count += 1) {
+      const name = `fetch-${count.toString(16).padStart(16, '0')}`
+      alice.spoolFiles.files.set(name, new Uint8Array(10))
+    }
+    expect(await problem()).to.equal('served')
+    expect(await problem()).to.equal('e.p.pull.busy')
+    expect(notes()).to.have.length(FETCH_NOTES_MAX)
+    alice.spoolFiles.files.clear()
+  })
+
+  it('keeps in memory the grants that end first', async () => {
+    const [from, peers] = [world.clock.now().getTime() + HOUR, [bob.node.peerId]]
+    const standing = new StandingGrants({
+      grants: Array.from({ length: STANDING_GRANTS_MAX + 1 }, (_, count) => ({
+        id: `grant ${count}`,
+        root: alice.agent.documents.get(degree.id).root,
+        peers,
+        // The first has no end: it is the one that goes without.
+        expiresAt: count === 0 ? undefined : new Date(from + count * 1000).toISOString()
+      })),
+      blocks: alice.blocks,
+      files: alice.spoolFiles,
+      recipient: hybridIdentity(new Uint8Array(32)).recipient,
+      clock: world.clock,
+      random: seededRandom('notes'),
+      logger: alice.logger
+    })
+    const [without, first, last] = await Promise.all(
+      [0, 1, STANDING_GRANTS_MAX].map((count) =>
+        standing.authorise(`grant ${count}`, bob.node.peerId)
+      )
+    )
+    expect(without).to.equal(LOCKED)
+    expect([first?.ok, last?.ok]).to.deep.equal([true, true])
+    await standing.close()
+    expect(await standing.authorise('grant 1', bob.node.peerId)).to.equal(LOCKED)
+  })
 
   it('drops a note that does not open, and says so in the log of the process', async () => {
     await alice.agent.vault.seal()
