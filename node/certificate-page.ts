@@ -224,7 +224,9 @@ class PageWriter {
       number: names.get(name) ?? false
     }))
     const rows = objects.map((entry) =>
-      ordered.map((name) => (Object.hasOwn(entry, name) ? (this.#plain(entry[name]) ?? '') : ''))
+      ordered.map((name) =>
+        Object.hasOwn(entry, name) ? (this.#plain(entry[name], true) ?? '') : ''
+      )
     )
     return [{ kind: 'table', label, columns, rows }]
   }
@@ -242,14 +244,14 @@ class PageWriter {
   }
 
   /** What fits into a cell of a table, as text; undefined for objects and lists of objects. */
-  #plain(value: JsonValue | undefined): string | undefined {
+  #plain(value: JsonValue | undefined, tight = false): string | undefined {
     if (value === undefined || value === null) return '–'
     if (typeof value === 'boolean') return this.#words()[value ? 'yes' : 'no'].first
     if (typeof value === 'number') return String(value)
-    if (typeof value === 'string') return this.#dateIn(value) ?? value
+    if (typeof value === 'string') return this.#dateIn(value, tight) ?? value
     if (!Array.isArray(value)) return undefined
     const parts = value.map((entry: JsonValue) =>
-      isJsonObject(entry) ? undefined : this.#plain(entry)
+      isJsonObject(entry) ? undefined : this.#plain(entry, tight)
     )
     return parts.includes(undefined) ? undefined : parts.join(', ')
   }
@@ -321,28 +323,34 @@ class PageWriter {
   }
 
   /** A date of JSON in words; undefined for what is none. */
-  #dateIn(text: string): string | undefined {
+  #dateIn(text: string, tight: boolean): string | undefined {
     if (/^\d{4}-\d\d-\d\d$/.test(text)) {
       const date = dateOf(`${text}T00:00:00Z`)
-      return date === undefined ? undefined : this.#format(date, 'UTC', false)
+      return date === undefined
+        ? undefined
+        : this.#format(date, 'UTC', { dateStyle: tight ? 'medium' : 'long' })
     }
     if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)) return undefined
     const date = dateOf(text)
-    return date === undefined ? undefined : this.#format(date, this.#input.timeZone, true)
+    if (date === undefined) return undefined
+    // In a field the zone is said; in a table, where all entries have the same, there is no room for it.
+    const styles = tight
+      ? ({ dateStyle: 'medium', timeStyle: 'short' } as const)
+      : ({ dateStyle: 'long', timeStyle: 'long' } as const)
+    return this.#format(date, this.#input.timeZone, styles)
   }
 
   #date(date: Date): string {
-    return this.#format(date, this.#input.timeZone, false)
+    return this.#format(date, this.#input.timeZone, { dateStyle: 'long' })
   }
 
-  #format(date: Date, timeZone: string, withTime: boolean): string {
-    return new Intl.DateTimeFormat(this.#input.language, {
-      timeZone,
-      // Figures as the rest of the page has them, and as machines beside it read them.
-      numberingSystem: 'latn',
-      dateStyle: 'long',
-      ...(withTime ? { timeStyle: 'short' as const } : {})
-    }).format(date)
+  #format(date: Date, timeZone: string, styles: Intl.DateTimeFormatOptions): string {
+    // Day before month, as where this is used; a language with a region says so itself.
+    const tag = this.#input.language === 'en' ? 'en-IN' : this.#input.language
+    // Figures as the rest of the page has them.
+    return new Intl.DateTimeFormat(tag, { timeZone, numberingSystem: 'latn', ...styles }).format(
+      date
+    )
   }
 
   #day(date: Date): readonly [number, number, number] {

@@ -34,11 +34,11 @@ import { pageOf, type CertificatePage } from './certificate-page.ts'
 import { systemClock } from './clock.ts'
 import { QueueFullError, Semaphore } from './semaphore.ts'
 
-/** Longest a certificate may take, milliseconds; one takes about 50, the first of a process 400. */
+/** Longest a certificate may take, milliseconds; a page takes about 30, a table of 1,000 lines 5,000, the first of a process 300 more. */
 const TIMEOUT_MS = 30_000
 
-/** Memory of the compiling process beyond its code and libraries, KiB; a certificate of 40 pages takes about 200 MiB. */
-const MEMORY_KIB_MAX = 1_048_576
+/** Memory of the compiling process beyond its code and libraries, KiB; a table of 1,000 lines takes between 0.7 and 1 GiB. */
+const MEMORY_KIB_MAX = 1_572_864
 
 /** Certificates waiting for the one being made; a batch hands over the next when one is done. */
 export const QUEUE_MAX = 100
@@ -120,7 +120,7 @@ export interface CertificateOptions {
   readonly fontsPath?: string
   /** Default 30 s. */
   readonly timeoutMs?: number
-  /** Default 1 GiB; held on Linux only. */
+  /** Default 1.5 GiB; held on Linux only. */
   readonly memoryKib?: number
   /** Where the compiler's requests to the network go. Default: a port of this machine where nothing listens. */
   readonly proxyUrl?: string

@@ -46,6 +46,14 @@ function parts(...changed: readonly (readonly [number, PdfPart])[]): Map<number,
 const CATALOGUE = (names: string): string =>
   `<< /Type /Catalog /Pages 2 0 R /Names << /EmbeddedFiles ${names} >> >>`
 
+/** An embedded file as it is packed. */
+function stream(packed: Uint8Array): PdfPart {
+  return {
+    dictionary: '/Type /EmbeddedFile /Subtype /application#2Fvc+json /Filter /FlateDecode',
+    stream: packed
+  }
+}
+
 describe('credential in a PDF', () => {
   describe('as writers attach it', () => {
     const files: Readonly<Record<string, Buffer>> = {
@@ -176,10 +184,6 @@ describe('credential in a PDF', () => {
 
   describe('made to harm', () => {
     const bomb = deflateSync(Buffer.alloc(64 * 1024 * 1024))
-    const stream = (packed: Uint8Array): PdfPart => ({
-      dictionary: '/Type /EmbeddedFile /Subtype /application#2Fvc+json /Filter /FlateDecode',
-      stream: packed
-    })
     const nested = `${'['.repeat(5000)}${']'.repeat(5000)}`
     const cases: Readonly<Record<string, readonly [Uint8Array, string]>> = {
       'a stream said to have 1 GiB': [
