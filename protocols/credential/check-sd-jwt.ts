@@ -28,7 +28,7 @@ import type { SdJwtContent } from './sd-jwt-parts.ts'
 import type { SdJwtFault } from './sd-jwt-token.ts'
 
 /** Oldest key binding taken, in seconds: what a person takes to answer a request that is on the screen. */
-export const KEY_BINDING_AGE_MAX_S = 600
+const KEY_BINDING_AGE_MAX_S = 600
 
 /** What an SD-JWT gives to the verdict. */
 export interface SdJwtChecks {

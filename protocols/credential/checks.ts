@@ -28,7 +28,7 @@ export type CheckName = (typeof CHECK_NAMES)[number]
  * `passed` and `failed` are findings. `not-checked`: it could not be made, and the reason says why.
  * `not-applicable`: the credential, or whoever asks, gives nothing to check.
  */
-export type CheckOutcome = 'passed' | 'failed' | 'not-checked' | 'not-applicable'
+type CheckOutcome = 'passed' | 'failed' | 'not-checked' | 'not-applicable'
 
 // oxfmt-ignore
 export type CheckCode =

@@ -54,7 +54,7 @@ export const keys = {
 }
 
 export const ROTATED_AT = '2026-06-01T00:00:00Z'
-export const REVOKED_AT = '2026-08-01T00:00:00Z'
+const REVOKED_AT = '2026-08-01T00:00:00Z'
 
 /** A key by the name of its fragment. */
 interface Method {
