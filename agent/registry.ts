@@ -7,7 +7,7 @@
  *
  * The claims stay text in memory and are parsed when somebody asks: a hundred thousand records would
  * otherwise be ten million objects. What a record is found by (the type's `search` fields, in the form of
- * registry-comparison.ts) stands beside them, so that finding one is a walk over short texts. The sublevel is
+ * registry-comparison.ts) stands beside them. The sublevel is
  * read when it is first needed, not when the locker is opened.
  *
  * A holder's form fits none, one or many records, and all three are answers: nothing picks one of many.
@@ -22,8 +22,9 @@ import type { ByWhom, CredentialTypes } from './credential-types.ts'
 import { LockerError } from './errors.ts'
 import { newRecordId } from './record-id.ts'
 import type { Batch, Collection, Records } from './records.ts'
-import { comparable, folded, questionsOf, valueAt } from './registry-comparison.ts'
+import { comparable, folded, questionsOf, valueAt, type Question } from './registry-comparison.ts'
 import { csvRows } from './registry-csv.ts'
+import { RegistryIndex } from './registry-index.ts'
 import { ImportRun, type ImportOptions, type ImportReport } from './registry-import.ts'
 import {
   claimsOf,
@@ -126,6 +127,8 @@ interface Row {
 class SealedRegistry implements Registry {
   readonly #components: RegistryComponents
   #opened: Promise<Collection<StoredRecord>> | undefined
+  /** By type; made when a form is first matched. `by`: the search fields it is of. */
+  readonly #indexes = new Map<string, { readonly by: string; readonly index: RegistryIndex }>()
 
   constructor(components: RegistryComponents) {
     this.#components = components
@@ -179,14 +182,7 @@ class SealedRegistry implements Registry {
       const message = 'gives nothing that records are found by'
       return { outcome: 'form-invalid', problems: [{ pointer: '', message }] }
     }
-    const found: Array<readonly [id: string, record: StoredRecord]> = []
-    for (const [id, record] of await this.#ofType(shape)) {
-      const values = searchOf(shape, record)
-      const near = asked.every(
-        ({ search, claim, value }) => !search || values[shape.pointers.indexOf(claim)] === value
-      )
-      if (near && fits(asked, record)) found.push([id, record])
-    }
+    const found = (await this.#near(shape, asked)).filter(([, record]) => fits(asked, record))
     const [first] = found
     if (first === undefined) return { outcome: 'none' }
     if (found.length === 1) return { outcome: 'one', record: factsOf(...first) }
@@ -213,7 +209,7 @@ class SealedRegistry implements Registry {
       const before = stored.get(id)
       if (options.id !== undefined && before?.type !== type) throw unknownRecord(id)
       if (before === undefined) mustHaveRoom(stored, 1)
-      stored.put(batch, id, record)
+      this.#put(batch, stored, id, record)
       const details = { type, record: id }
       audit.append(batch, { action: 'registry-changed', actor: options.by ?? 'owner', details })
     })
@@ -226,7 +222,7 @@ class SealedRegistry implements Registry {
     await records.change((batch) => {
       const record = stored.get(id)
       if (record === undefined) throw unknownRecord(id)
-      stored.delete(batch, id)
+      this.#delete(batch, stored, id)
       const details = { type: record.type, record: id }
       audit.append(batch, { action: 'registry-removed', actor: options.by ?? 'owner', details })
     })
@@ -292,7 +288,7 @@ class SealedRegistry implements Registry {
       const changes = run.changes(rows, () => newRecordId(random))
       mustHaveRoom(stored, changes.added.size)
       for (const [id, claims] of changes.written)
-        stored.put(batch, id, this.#recordOf(run.shape, claims))
+        this.#put(batch, stored, id, this.#recordOf(run.shape, claims))
       batch.afterwards(() => run.stored(changes))
       if (changes.written.size > 0)
         this.#noteImport(audit, batch, run, { stored: changes.written.size })
@@ -305,7 +301,7 @@ class SealedRegistry implements Registry {
     for (let start = 0; start < rest.length; start += IMPORT_BATCH_RECORDS) {
       const ids = rest.slice(start, start + IMPORT_BATCH_RECORDS)
       await records.change((batch) => {
-        for (const id of ids) stored.delete(batch, id)
+        for (const id of ids) this.#delete(batch, stored, id)
         batch.afterwards(() => run.removed(ids.length))
         this.#noteImport(audit, batch, run, { removed: ids.length })
       })
@@ -320,6 +316,61 @@ class SealedRegistry implements Registry {
   ): void {
     const details = { type: run.shape.type.id, ...counts }
     audit.append(batch, { action: 'registry-imported', actor: run.by, details })
+  }
+
+  /** Records that have every given value in their search fields. */
+  async #near(
+    shape: Shape,
+    asked: readonly Asked[]
+  ): Promise<ReadonlyArray<readonly [id: string, record: StoredRecord]>> {
+    const stored = await this.#records()
+    const index = await this.#indexOf(shape)
+    const sets = asked
+      .filter(({ search }) => search)
+      .map(({ claim, value }) => index.ids(shape.pointers.indexOf(claim), value))
+      .toSorted((one, other) => one.size - other.size)
+    const [fewest = new Set<string>(), ...others] = sets
+    return [...fewest].flatMap((id) => {
+      const record = stored.get(id)
+      const near = record?.type === shape.type.id && others.every((ids) => ids.has(id))
+      return record !== undefined && near ? [[id, record] as const] : []
+    })
+  }
+
+  async #indexOf(shape: Shape): Promise<RegistryIndex> {
+    const entries = await this.#ofType(shape)
+    const kept = this.#indexes.get(shape.type.id)
+    if (kept?.by === shape.by) return kept.index
+    const index = new RegistryIndex(shape.pointers.length)
+    for (const [id, record] of entries) index.add(id, searchOf(shape, record))
+    this.#indexes.set(shape.type.id, { by: shape.by, index })
+    return index
+  }
+
+  /** Once it is durable: one record of a type was put, changed or removed. */
+  #reindex(id: string, before: StoredRecord | undefined, after: StoredRecord | undefined): void {
+    const type = after?.type ?? before?.type ?? ''
+    const kept = this.#indexes.get(type)
+    if (kept === undefined) return
+    if ((before ?? after)?.by !== kept.by || (after ?? before)?.by !== kept.by) {
+      // Another version of the type has other search fields: the index is made anew when it is next needed.
+      this.#indexes.delete(type)
+      return
+    }
+    if (before !== undefined) kept.index.remove(id, before.search)
+    if (after !== undefined) kept.index.add(id, after.search)
+  }
+
+  #put(batch: Batch, stored: Collection<StoredRecord>, id: string, record: StoredRecord): void {
+    const before = stored.get(id)
+    stored.put(batch, id, record)
+    batch.afterwards(() => this.#reindex(id, before, record))
+  }
+
+  #delete(batch: Batch, stored: Collection<StoredRecord>, id: string): void {
+    const before = stored.get(id)
+    stored.delete(batch, id)
+    batch.afterwards(() => this.#reindex(id, before, undefined))
   }
 
   async #ofType(shape: Shape): Promise<Iterable<readonly [id: string, record: StoredRecord]>> {
@@ -347,11 +398,13 @@ class SealedRegistry implements Registry {
   }
 }
 
+/** What a form gives, in the form in which it is compared. */
+interface Asked extends Question {
+  readonly value: string
+}
+
 /** Whether everything the form gives is what the record says; a claim that is absent is not. */
-function fits(
-  asked: ReadonlyArray<{ claim: string; schema: JsonObject; value: string; search: boolean }>,
-  record: StoredRecord
-): boolean {
+function fits(asked: readonly Asked[], record: StoredRecord): boolean {
   const rest = asked.filter(({ search }) => !search)
   if (rest.length === 0) return true
   const claims = claimsOf(record)

@@ -217,6 +217,33 @@ describe('agent/registry', () => {
       expect(await outcomeOf({ year: 4 })).to.equal('none')
     })
 
+    it('follows every change: put, changed, removed, imported, and what failed', async () => {
+      const count = async (form: JsonObject): Promise<number> => {
+        const match = await registry.match('enrolment', form)
+        return match.outcome === 'many' ? match.count : match.outcome === 'one' ? 1 : 0
+      }
+      expect(await count({ name: 'Student 1' })).to.equal(2)
+      const { id } = await registry.put('enrolment', student(3, { name: 'Student 1' }))
+      expect(await count({ name: 'Student 1' })).to.equal(3)
+      await registry.put('enrolment', student(3), { id })
+      expect(await count({ name: 'Student 1' })).to.equal(2)
+      expect(await count({ name: 'Student 3' })).to.equal(1)
+      await registry.remove(id)
+      expect(await count({ name: 'Student 3' })).to.equal(0)
+      const rows = [student(1, { name: 'Renamed' }), student(2)]
+      await registry.import('enrolment', rowsOf(...rows), { key: ['/rollNumber'], whole: true })
+      expect(await count({ name: 'Student 1' })).to.equal(0)
+      expect(await count({ name: 'Renamed' })).to.equal(1)
+      expect(await count({ rollNumber: 'A-118/24' })).to.equal(0)
+      home.db.batchFails = () => ({ error: noSpace(), written: false })
+      expect(await codeOf(registry.put('enrolment', student(7)))).to.equal('storage-full')
+      home.db.batchFails = undefined
+      expect(await count({ rollNumber: 'R7' })).to.equal(0)
+      await records.close()
+      await open({ home, clock })
+      expect(await count({ name: 'Renamed' })).to.equal(1)
+    })
+
     it('keeps the records of one type out of another', async () => {
       await types.save({ ...TYPE, id: 'other' })
       await types.publish('other')
