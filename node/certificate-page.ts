@@ -22,7 +22,7 @@ const IMAGES_MAX = 4
 const NAME_FIELDS = ['name', 'fullName', 'recipient', 'holders', 'owners'] as const
 
 /** A text in the first language and, where there is one that differs, in the second. */
-export interface Bilingual {
+interface Bilingual {
   readonly first: string
   readonly second?: string
 }
@@ -35,7 +35,7 @@ interface PageRow {
   readonly image?: string
 }
 
-export type PageBlock =
+type PageBlock =
   | { readonly kind: 'fields'; readonly label?: Bilingual; readonly rows: readonly PageRow[] }
   | {
       readonly kind: 'table'
@@ -99,7 +99,7 @@ export function pageOf(input: PageInput): { page: PageText; images: readonly Pag
  * The name of somebody in a language: in it, in it without region, in English, in whatever comes first. Undefined
  * only where there is no name at all.
  */
-export function nameIn(names: Readonly<Record<string, string>>, tag: string): string | undefined {
+function nameIn(names: Readonly<Record<string, string>>, tag: string): string | undefined {
   for (const each of [tag, baseOf(tag), 'en']) {
     if (Object.hasOwn(names, each)) return names[each]
   }
@@ -107,7 +107,7 @@ export function nameIn(names: Readonly<Record<string, string>>, tag: string): st
 }
 
 /** Two or three letters: a tag without script and region. */
-export function baseOf(tag: string): string {
+function baseOf(tag: string): string {
   return tag.split('-')[0] ?? tag
 }
 

@@ -65,7 +65,7 @@ const TEMPLATES: ReadonlySet<string> = new Set(['certificate'])
 const CODE_CHARACTERS_MAX = 2_900
 
 /** What is encoded in the code to scan. */
-export type CertificateCode =
+type CertificateCode =
   /** The credential itself, as protocols/credential/compact.ts makes it. */
   | { readonly kind: 'compact'; readonly text: string }
   /** An address where it can be verified, in full, and the hash printed beside it, in the spelling to compare. */

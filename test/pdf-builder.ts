@@ -15,7 +15,7 @@ export function latin1(text: string): Buffer {
 }
 
 /** `<number> 0 obj … endobj`. */
-export function objectBytes(number: number, part: PdfPart): Buffer {
+function objectBytes(number: number, part: PdfPart): Buffer {
   if (typeof part === 'string') return latin1(`${number} 0 obj\n${part}\nendobj\n`)
   const head = `${number} 0 obj\n<< ${part.dictionary} /Length ${part.length ?? part.stream.length} >>\nstream\n`
   return Buffer.concat([latin1(head), part.stream, latin1('\nendstream\nendobj\n')])

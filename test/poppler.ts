@@ -7,8 +7,11 @@ import { join } from 'node:path'
 /** Longest a tool may take, milliseconds. */
 const TOOL_MS_MAX = 20_000
 
+/** One of the tools; they come together. */
+const PROBE = 'pdfinfo'
+
 /** Whether the tools are there; a test that needs them skips where they are not. */
-export const hasPoppler = spawnSync('pdfinfo', ['-v']).status === 0
+export const hasPoppler = spawnSync(PROBE, ['-v']).status === 0
 
 /** A PDF in a folder of its own, removed by `using`. */
 export class PopplerFile implements Disposable {

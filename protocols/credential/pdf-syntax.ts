@@ -24,7 +24,7 @@ export class PdfFault extends Error {
 }
 
 /** `/Name`, told apart from a string. */
-export interface PdfName {
+interface PdfName {
   readonly name: string
 }
 

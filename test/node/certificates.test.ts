@@ -16,6 +16,7 @@ import {
   type CertificateInput,
   type CertificateRenderer
 } from '../../node/certificates.ts'
+import { CERTIFICATE_LANGUAGES } from '../../node/certificate-words.ts'
 import { credentialType, type CredentialType } from '../../protocols/credential/credential-type.ts'
 import type { JsonObject } from '../../protocols/credential/json.ts'
 import { credentialInPdf } from '../../protocols/credential/pdf.ts'
@@ -264,6 +265,25 @@ describe('certificates', function () {
       using file = new PopplerFile(await renderer.render(input({ templateSource })))
       expect(file.fonts().join(' ')).to.not.match(/DejaVu|Liberation/)
     })
+  })
+
+  describe('every language it has words of its own in', () => {
+    for (const language of CERTIFICATE_LANGUAGES) {
+      it(`has a letter for every character of ${language}`, async () => {
+        const compact = { kind: 'compact', text: 'ELC1:A' } as const
+        for (const qr of [compact, input().qr]) {
+          const pdf = await renderer.render(
+            input({
+              language,
+              secondLanguage: 'en',
+              qr,
+              credential: credential({ yes: true, no: false })
+            })
+          )
+          expect((await credentialInPdf(pdf)).ok).to.equal(true)
+        }
+      })
+    }
   })
 
   describe('every shipped type', () => {

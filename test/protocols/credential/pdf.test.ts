@@ -47,7 +47,7 @@ const CATALOGUE = (names: string): string =>
   `<< /Type /Catalog /Pages 2 0 R /Names << /EmbeddedFiles ${names} >> >>`
 
 /** An embedded file as it is packed. */
-function stream(packed: Uint8Array): PdfPart {
+function embedded(packed: Uint8Array): PdfPart {
   return {
     dictionary: '/Type /EmbeddedFile /Subtype /application#2Fvc+json /Filter /FlateDecode',
     stream: packed
@@ -215,15 +215,15 @@ describe('credential in a PDF', () => {
         'malformed'
       ],
       'an attachment that inflates to 64 MiB': [
-        classicPdf(parts([4, stream(bomb)])),
+        classicPdf(parts([4, embedded(bomb)])),
         'limit-exceeded'
       ],
       'an attachment that is cut off': [
-        classicPdf(parts([4, stream(deflateSync(CREDENTIAL).subarray(0, 20))])),
+        classicPdf(parts([4, embedded(deflateSync(CREDENTIAL).subarray(0, 20))])),
         'malformed'
       ],
       'an attachment that does not inflate': [
-        classicPdf(parts([4, stream(CREDENTIAL)])),
+        classicPdf(parts([4, embedded(CREDENTIAL)])),
         'malformed'
       ],
       'an update that comes before itself': [
