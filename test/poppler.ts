@@ -41,6 +41,20 @@ export class PopplerFile implements Disposable {
     return this.#run('pdftotext', ['-f', String(page), '-l', String(page), this.#path, '-'])
   }
 
+  /** Columns of space before the first text on a page (from 1), as it is laid out. */
+  indent(page: number): number {
+    const text = this.#run('pdftotext', [
+      '-layout',
+      '-f',
+      String(page),
+      '-l',
+      String(page),
+      this.#path,
+      '-'
+    ])
+    return /^\s*?( *)\S/.exec(text.replaceAll(/^ *\n/gm, ''))?.[1]?.length ?? 0
+  }
+
   /** Names of the fonts in it, without the prefix of a subset. */
   fonts(): readonly string[] {
     const lines = this.#run('pdffonts', [this.#path]).split('\n').slice(2)

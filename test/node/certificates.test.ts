@@ -194,6 +194,14 @@ describe('certificates', function () {
       expect(text).to.include(HOLDER).and.include(ISSUER).and.include('zQmWvQ 9f2c 77aa')
     })
 
+    it('sets every language from the left, Punjabi too, which is set from the right elsewhere', async () => {
+      for (const language of CERTIFICATE_LANGUAGES) {
+        const issuerNames = { en: 'ਰਾਜ ਯੂਨੀਵਰਸਿਟੀ' }
+        using file = new PopplerFile(await renderer.render(input({ language, issuerNames })))
+        expect(file.indent(1), language).to.be.lessThan(10)
+      }
+    })
+
     it('has a code that reads as the address', async () => {
       using file = new PopplerFile(await renderer.render(input()))
       expect(codeOn(file, 1)).to.equal('https://elocker.example/verify#eyJ2IjoxfQ')
