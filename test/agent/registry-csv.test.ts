@@ -1,9 +1,18 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
+import { CSV_CELL_CHARACTERS_MAX, CSV_COLUMNS_MAX, csvRows } from '../../agent/registry-csv.ts'
 import type { Registry } from '../../agent/registry.ts'
+import { credentialType } from '../../protocols/credential/credential-type.ts'
 import type { JsonObject } from '../../protocols/credential/json.ts'
 import { ASHA, codeOf, openRegistryHome, textOf, TYPE } from './registry-home.ts'
 
 const LABELS = 'Roll no.,नाम,dateOfBirth,/year,fullTime,result,guardian.phone,marks,Comment'
+
+/** A first line of so many columns, of which two name fields. */
+const columns = (count: number): string =>
+  ['rollNumber', 'name', ...Array.from({ length: count - 2 }, (_, index) => `x${index}`)].join(',')
+
+const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`
 
 describe('agent/registry: a CSV file', () => {
   let registry: Registry
@@ -86,8 +95,8 @@ describe('agent/registry: a CSV file', () => {
       ['rollNumber,name\n1,"2"x\n'],
       ['rollNumber,name\n1,a"b"\n'],
       ['rollNumber,name\n', Uint8Array.of(0xff, 0xfe)],
-      [`rollNumber,name\n1,${'x'.repeat(70_000)}\n`],
-      [Array(600).fill('x').join(',')]
+      [`rollNumber,name\n1,${'x'.repeat(CSV_CELL_CHARACTERS_MAX + 1)}\n`],
+      [columns(CSV_COLUMNS_MAX + 1)]
     ]
     for (const parts of files)
       expect(
@@ -95,5 +104,42 @@ describe('agent/registry: a CSV file', () => {
         String(parts[0]).slice(0, 40)
       ).to.equal('registry-invalid')
     expect(await total()).to.equal(0)
+  })
+
+  it(`has at most ${CSV_COLUMNS_MAX} columns and ${CSV_CELL_CHARACTERS_MAX} characters a cell`, async () => {
+    const wide = await registry.importCsv(
+      'enrolment',
+      textOf(`${columns(CSV_COLUMNS_MAX)}\nR1,A\n`)
+    )
+    expect(wide).to.deep.include({ added: 1 })
+    const long = `rollNumber,name\nR2,${'x'.repeat(CSV_CELL_CHARACTERS_MAX)}\n`
+    // The cell is read; that the record is too large is another rule.
+    expect(await registry.importCsv('enrolment', textOf(long))).to.deep.include({ rejected: 1 })
+  })
+
+  it('is read back as it was written, whatever is in its cells and wherever its bytes are cut', async () => {
+    const type = credentialType.parse(TYPE)
+    const cell = fc.string({ unit: 'grapheme', maxLength: 12 }).map((text) => text.trim())
+    const rows = fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 8 })
+    await fc.assert(
+      fc.asyncProperty(rows, fc.integer({ min: 1, max: 7 }), async (written, cut) => {
+        const text = ['rollNumber,remark', ...written.map((row) => row.map(quoted).join(','))].join(
+          '\n'
+        )
+        const bytes = new TextEncoder().encode(text)
+        const parts: Uint8Array[] = []
+        for (let at = 0; at < bytes.length; at += cut) parts.push(bytes.subarray(at, at + cut))
+        const read: JsonObject[] = []
+        for await (const { claims } of csvRows(type, textOf(...parts), () => undefined))
+          read.push(claims)
+        expect(read).to.deep.equal(
+          written.map(([rollNumber, remark]) => ({
+            ...(rollNumber === '' ? {} : { rollNumber }),
+            ...(remark === '' ? {} : { remark })
+          }))
+        )
+      }),
+      { numRuns: 200 }
+    )
   })
 })
