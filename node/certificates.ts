@@ -17,6 +17,7 @@
  * @module
  */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { encode } from 'uqr'
 import type { Clock } from '../agent/components.ts'
@@ -54,6 +55,12 @@ const LOGO_PIXELS_MAX = 4096
 
 /** How long the process waits for the next certificate, milliseconds; it holds about 120 MiB. */
 const IDLE_MS_MAX = 60_000
+
+/** Work after which a process is replaced, milliseconds: what a compiler does not give back ends with it. */
+const WORK_MS_MAX = 60_000
+
+/** The shell sets the limits of the process that takes its place: KiB of data, seconds of work. */
+const LIMITED = 'ulimit -d "$0" && ulimit -t "$1" && shift && exec "$@"'
 
 /** The compiler's environment sends whatever it asks of the network here, where nothing listens (port 1 is reserved). */
 const NO_PROXY_THERE = 'http://127.0.0.1:1'
@@ -316,6 +323,8 @@ class CompilerProcess {
   #child: ChildProcess | undefined
   #stopIdle: (() => void) | undefined
   #closed = false
+  /** Work of this process so far, milliseconds. */
+  #workedMs = 0
   #fail: ((error: LockerError) => void) | undefined
 
   constructor(options: CertificateOptions) {
@@ -328,7 +337,8 @@ class CompilerProcess {
     this.#stopIdle?.()
     const child = (this.#child ??= this.#start())
     const { promise, resolve, reject } = Promise.withResolvers<CompileAnswer>()
-    const limitMs = this.#options.timeoutMs ?? TIMEOUT_MS
+    const limitMs = this.#limitMs()
+    const startedAt = this.#clock.now().getTime()
     const stopTimer = this.#clock.after(limitMs, () => {
       reject(
         new LockerError('certificate-failed', `the certificate was not made within ${limitMs} ms`)
@@ -355,6 +365,8 @@ class CompilerProcess {
       child.removeAllListeners('message')
       child.unref()
       child.channel?.unref()
+      this.#workedMs += this.#clock.now().getTime() - startedAt
+      if (this.#workedMs > WORK_MS_MAX) this.#end()
       if (this.#child !== undefined) {
         this.#stopIdle = this.#clock.after(IDLE_MS_MAX, () => this.#end())
       }
@@ -378,9 +390,10 @@ class CompilerProcess {
     const command = [process.execPath, worker, folder, fonts]
     const limited =
       process.platform === 'linux'
-        ? ['/bin/sh', '-c', 'ulimit -d "$0" && exec "$@"', this.#memoryKib(), ...command]
+        ? ['/bin/sh', '-c', LIMITED, this.#memoryKib(), this.#cpuSeconds(), ...command]
         : command
     const [program = '', ...parameters] = limited
+    this.#workedMs = 0
     const child = spawn(program, parameters, {
       // Without a home there is no folder of packages either, nor a font folder of the user.
       env: {
@@ -403,6 +416,15 @@ class CompilerProcess {
       if (this.#child === child) died(signal === null ? `exit code ${code}` : signal)
     })
     return child
+  }
+
+  #limitMs(): number {
+    return this.#options.timeoutMs ?? TIMEOUT_MS
+  }
+
+  /** On all cores together. Ends a compiler in an endless template whose parent was killed and so cannot kill it. */
+  #cpuSeconds(): string {
+    return String(Math.ceil(((WORK_MS_MAX + this.#limitMs()) / 1000) * availableParallelism()))
   }
 
   #memoryKib(): string {
