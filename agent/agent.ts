@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AgentEvent } from './agent-event.ts'
 import type { Activity } from './audit.ts'
 import { Background } from './background.ts'
 import { backupDoor } from './backup-door.ts'
@@ -12,14 +13,11 @@ import { cleanName } from './contact-book.ts'
 import type { Contacts } from './contacts.ts'
 import type { Documents } from './documents.ts'
 import { doorTo } from './door.ts'
-import type { CredentialTypes } from './credential-types.ts'
-import type { Credentials } from './credentials.ts'
 import { LockerError } from './errors.ts'
 import type { Origin } from './exchanges.ts'
 import { listInbox } from './inbox.ts'
-import type { Issuance } from './issuance.ts'
-import type { Issuer } from './issuer.ts'
 import type { Links } from './links.ts'
+import { issuingDoors, type IssuingDoors } from './open-issuing.ts'
 import {
   openLocker,
   OWNER,
@@ -28,19 +26,17 @@ import {
   type OpenLocker
 } from './open-locker.ts'
 import type { OutboxItem } from './outbox.ts'
-import type { Registry } from './registry.ts'
 import type { InboxItem, Sharing } from './sharing.ts'
 import { sealedNotesIdentity } from './keys.ts'
 import { openSpool, type Spool } from './spool.ts'
-import type { Staff } from './staff.ts'
 import { LOCKED, StandingGrants, takeFetchNotes } from './standing-grants.ts'
-import type { StatusLists } from './status-lists.ts'
 import type { TokenFacts, Tokens } from './tokens.ts'
 import { openVault, type RecoveryKit, type Secret, type Vault, type VaultState } from './vault.ts'
 import { createVerifier, type Verifier } from './verification.ts'
 import { MESSAGE_BYTES_MAX } from '../protocols/message.ts'
 import type { KeyPair } from '../protocols/sealed/recipients.ts'
 
+export type { AgentEvent } from './agent-event.ts'
 export type { ActivityEntry } from './audit.ts'
 export type { Clock, Logger, PullAnswer, Random } from './components.ts'
 export type { ContactFacts, InvitationFacts } from './contacts.ts'
@@ -81,28 +77,7 @@ export interface OwnerFacts {
   readonly recoveryConfirmed: boolean
 }
 
-/** Something changed; the page and `GET /events` follow these. */
-export interface AgentEvent {
-  /** Counts from 1 at start. */
-  readonly number: number
-  readonly type:
-    | 'vault'
-    | 'document'
-    | 'grant'
-    | 'request'
-    | 'link'
-    | 'contact'
-    | 'outbox'
-    | 'activity'
-    /** A thread of issuing, by its thid; what was issued; a credential kept, by its document. */
-    | 'issuance'
-    | 'issued'
-    | 'credential'
-  /** Id of the thing that changed. */
-  readonly id?: string
-}
-
-export interface Agent {
+export interface Agent extends IssuingDoors {
   readonly vault: {
     readonly state: VaultState
     /** Creates the locker and opens it. Throws `vault-exists`, `passphrase-weak`. */
@@ -132,16 +107,6 @@ export interface Agent {
   readonly sharing: Sharing
   readonly links: Links
   readonly activity: Activity
-  /** Credentials kept as holder. */
-  readonly credentials: Credentials
-  /** Exchanges of issuing, both roles, and what was issued. */
-  readonly issuance: Issuance
-  /** As issuer. */
-  readonly issuer: Issuer
-  readonly types: CredentialTypes
-  readonly registry: Registry
-  readonly staff: Staff
-  readonly statusLists: StatusLists
   inbox(): readonly InboxItem[]
   outbox(): readonly OutboxItem[]
   retryOutbox(id: string): Promise<void>
@@ -221,13 +186,14 @@ class VaultedAgent implements Agent {
   readonly links: Links = doorTo(() => this.#used().links)
   readonly activity: Activity = doorTo<Activity>(() => this.#used().audit)
   readonly tokens: Tokens = doorTo(() => this.#used().tokens)
-  readonly credentials: Credentials = doorTo<Credentials>(() => this.#used().credentials)
-  readonly issuance: Issuance = doorTo<Issuance>(() => this.#used().issuance)
-  readonly issuer: Issuer = doorTo(() => this.#used().issuer)
-  readonly types: CredentialTypes = doorTo(() => this.#used().types)
-  readonly registry: Registry = doorTo(() => this.#used().registry)
-  readonly staff: Staff = doorTo(() => this.#used().staff)
-  readonly statusLists: StatusLists = doorTo(() => this.#used().statusLists)
+  readonly #issuing = issuingDoors(() => this.#used())
+  readonly credentials = this.#issuing.credentials
+  readonly issuance = this.#issuing.issuance
+  readonly issuer = this.#issuing.issuer
+  readonly types = this.#issuing.types
+  readonly registry = this.#issuing.registry
+  readonly staff = this.#issuing.staff
+  readonly statusLists = this.#issuing.statusLists
   readonly backup: Agent['backup']
   readonly verification: Verifier
   readonly #components: AgentComponents

@@ -7,6 +7,7 @@
 import type { Blockstore } from 'interface-blockstore'
 import { z } from 'zod'
 import { Admission } from './admission.ts'
+import type { Changed } from './agent-event.ts'
 import { Asking } from './asking.ts'
 import { openAudit, type Audit } from './audit.ts'
 import { Background } from './background.ts'
@@ -20,6 +21,7 @@ import { OpenExchanges } from './exchanges.ts'
 import { openIdentity, type Identity } from './identity.ts'
 import { deriveKey } from './keys.ts'
 import { openLinks, type Links } from './links.ts'
+import { openIssuing, type Issuing } from './open-issuing.ts'
 import { openOutbox, type DurableOutbox } from './outbox.ts'
 import { openPeerAddresses } from './peer-addresses.ts'
 import { openRecords, type Collection, type RecordDatabase, type Records } from './records.ts'
@@ -61,12 +63,6 @@ export interface LockerComponents {
   readonly limits?: AgentLimits
 }
 
-/** Tells the page what has changed. */
-export type Changed = (
-  type: 'document' | 'grant' | 'request' | 'link' | 'contact' | 'outbox' | 'activity',
-  id: string
-) => void
-
 const ownerRecord = z.strictObject({ name: z.string(), createdAt: z.iso.datetime() })
 
 type OwnerRecord = Readonly<z.infer<typeof ownerRecord>>
@@ -74,7 +70,7 @@ type OwnerRecord = Readonly<z.infer<typeof ownerRecord>>
 /** Key of the only record of sublevel `owner`. */
 export const OWNER = 'owner'
 
-export interface OpenLocker {
+export interface OpenLocker extends Issuing {
   readonly records: Records
   readonly audit: Audit
   readonly owner: Collection<OwnerRecord>
@@ -130,15 +126,6 @@ export async function openLocker(
   opened.defer(() => documents.close())
   const names = { rootKey, ownerName, changed }
   const correspondence = await openCorrespondence(components, opened, { ...basis, ...names })
-  const sharing = await openSharing({
-    ...basis,
-    ...correspondence,
-    documents,
-    network,
-    blocks,
-    changed
-  })
-  opened.defer(() => sharing.close())
   const links = await openLinks({
     ...basis,
     documents,
@@ -147,6 +134,11 @@ export async function openLocker(
     changed: (id) => changed('link', id)
   })
   const tokens = await openTokens(basis)
+  const shared = { ...basis, ...correspondence, documents, network, changed }
+  const sharing = await openSharing({ ...shared, blocks })
+  opened.defer(() => sharing.close())
+  const issuing = await openIssuing({ ...shared, baseUrl })
+  opened.defer(() => issuing.issuance.close())
   const background = new Background(logger)
   opened.defer(() => background.close())
   opened.defer(await openPeerAddresses({ records, network, clock, background }))
@@ -154,6 +146,7 @@ export async function openLocker(
   return {
     ...basis,
     ...correspondence,
+    ...issuing,
     owner,
     documents,
     sharing,
@@ -163,6 +156,7 @@ export async function openLocker(
       correspondence.outbox.begin()
       correspondence.contacts.start()
       sharing.begin()
+      issuing.issuance.begin()
       // What a crash left behind. Every feature has named the blocks it needs by now.
       background.run('leftovers-not-collected', async () => {
         const { removed } = await documents.collect()

@@ -49,7 +49,7 @@ export type CredentialFormat = (typeof CREDENTIAL_FORMATS)[number]
 export const credentialTypeId = credentialType.shape.id
 export const credentialTypeVersion = credentialType.shape.version
 
-const credentialRequest = z.object({
+export const credentialRequest = z.object({
   type: credentialTypeId,
   /** Version of the form that was filled in; absent: the present one. */
   version: z.exactOptional(credentialTypeVersion),
@@ -63,7 +63,7 @@ const credentialRequest = z.object({
 
 const instant = z.iso.datetime()
 
-const credentialOffer = z.object({
+export const credentialOffer = z.object({
   /** Who will sign. */
   issuer: did,
   type: credentialTypeId,

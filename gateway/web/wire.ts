@@ -234,6 +234,9 @@ export interface AgentEvent {
     | 'contact'
     | 'outbox'
     | 'activity'
+    | 'issuance'
+    | 'issued'
+    | 'credential'
   readonly id?: string
 }
 

@@ -20,6 +20,7 @@ import type {
   TokenFacts,
   VaultState
 } from '../../agent/agent.ts'
+import { doorTo } from '../../agent/door.ts'
 import { createVerifier } from '../../agent/verification.ts'
 import { newId, refuse, type FakeCore } from './fake-core.ts'
 import { FakeDocuments } from './fake-documents.ts'
@@ -28,12 +29,23 @@ import { FakeSharing } from './fake-sharing.ts'
 export const PASSPHRASE = 'correct horse battery staple'
 export const WORDS = Array.from({ length: 24 }, () => 'abandon')
 
+/** A feature that answers every call with `issuer-absent`. */
+const absent = (): never => refuse('issuer-absent')
+
 export class FakeAgent implements Agent, FakeCore {
   readonly clock: Clock
   readonly documents: FakeDocuments
   readonly sharing: FakeSharing
   readonly received: Uint8Array[] = []
   readonly verification: Agent['verification']
+  /** No credentials in this fake: what the gateway does with them is tested with whole agents. */
+  readonly credentials = doorTo<Agent['credentials']>(absent)
+  readonly issuance = doorTo<Agent['issuance']>(absent)
+  readonly issuer = doorTo<Agent['issuer']>(absent)
+  readonly types = doorTo<Agent['types']>(absent)
+  readonly registry = doorTo<Agent['registry']>(absent)
+  readonly staff = doorTo<Agent['staff']>(absent)
+  readonly statusLists = doorTo<Agent['statusLists']>(absent)
   damage: Agent['damage'] = []
   readonly contactMap = new Map<string, ContactFacts>()
   readonly outboxItems: OutboxItem[] = []
