@@ -78,25 +78,26 @@ export async function checkPresenter(
 /**
  * Whether a credential is about the one who presents it.
  *
- * @param subject - `credentialSubject.id`; undefined for one that is about nobody in particular.
+ * @param subjects - `id` of every subject that has one; none for a credential about nobody in particular.
  */
-export function checkSubject(subject: string | undefined, holder: HolderCheck): Check {
+export function checkSubject(subjects: readonly string[], holder: HolderCheck): Check {
   if (holder.check.outcome !== 'passed') return holder.check
-  return checkHolderDid(subject, holder.did ?? '')
+  return checkHolderDid(subjects, holder.did ?? '')
 }
 
 /** As {@link checkSubject}, where the caller knows by other means who presents it: an authenticated message. */
-export function checkHolderDid(subject: string | undefined, did: string): Check {
+export function checkHolderDid(subjects: readonly string[], did: string): Check {
+  const [subject] = subjects
   if (subject === undefined) {
     const reason = 'It is issued to nobody in particular: whoever has it may show it.'
     return notApplicable('holder-binding', 'holder-open', reason)
   }
-  return subject === did
+  return subjects.includes(did)
     ? passed('holder-binding', 'holder-proven', `It is issued to ${did}, who presents it.`, { did })
     : failed(
         'holder-binding',
         'holder-another',
-        `It is issued to ${subject}, but ${did} presents it.`,
+        `It is issued to ${subjects.join(' and ')}, but ${did} presents it.`,
         { did, subject }
       )
 }

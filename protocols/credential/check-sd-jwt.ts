@@ -243,7 +243,8 @@ const HOLDER_CODES: Partial<Record<SdJwtFault, CheckCode>> = {
 
 function boundTo(did: string, { claims, holderKey }: SdJwtContent): Check {
   const subject = subjectOf(claims)
-  if (subject !== undefined || holderKey === undefined) return checkHolderDid(subject, did)
+  if (subject !== undefined || holderKey === undefined)
+    return checkHolderDid(subject === undefined ? [] : [subject], did)
   return isDid(did)
     ? notApplicable(
         'holder-binding',

@@ -6,6 +6,9 @@
  */
 import { isJsonObject, type JsonValue } from './json.ts'
 
+/** Largest schema read, bytes of JSON without whitespace. The longest of the seven types takes about 6 KiB. */
+export const SCHEMA_BYTES_MAX = 65_536
+
 /** Most problems reported of one value; after fifty the form is wrong, not a field. */
 export const SCHEMA_PROBLEMS_MAX = 50
 
@@ -18,6 +21,22 @@ export interface SchemaProblem {
   /** A clause for a person that follows the name of the field, such as `must be one of "A1", "A2"`. */
   readonly message: string
 }
+
+export type SchemaFault =
+  | 'schema-malformed' // not JSON Schema 2020-12, or a pattern that is not regular
+  | 'schema-too-large' // beyond SCHEMA_BYTES_MAX, or nested too deep
+  | 'schema-too-costly' // evaluating it takes more than a person waits for
+  | 'schema-remote-ref' // leads to a document that is not inside it
+  | 'value-wrong'
+
+export type SchemaOutcome =
+  | { readonly ok: true }
+  | {
+      readonly ok: false
+      readonly code: SchemaFault
+      /** At least one, at most {@link SCHEMA_PROBLEMS_MAX}. */
+      readonly problems: readonly SchemaProblem[]
+    }
 
 /** JSON Schema 2020-12 §12.4.2 "Basic", as far as it is read here. */
 export interface Finding {

@@ -211,7 +211,7 @@ async function judgeObject(
     const binding =
       holder?.did === undefined
         ? (): Check => HOLDER_NOT_ASKED
-        : (subject: string | undefined): Check => checkHolderDid(subject, holder.did ?? '')
+        : (subjects: readonly string[]): Check => checkHolderDid(subjects, holder.did ?? '')
     return judgeCredential(document, sources, binding)
   }
   const question = questionOf(holder)
@@ -219,7 +219,7 @@ async function judgeObject(
     question === undefined
       ? { check: HOLDER_NOT_ASKED }
       : await checkPresenter(holder.presentation, question, sources)
-  return judgeCredential(document, sources, (subject) => checkSubject(subject, presenter))
+  return judgeCredential(document, sources, (subjects) => checkSubject(subjects, presenter))
 }
 
 function questionOf(holder: NonNullable<JudgeOptions['holder']>): HolderQuestion | undefined {
@@ -240,20 +240,20 @@ function judgeWith(
     const options = holder.did === undefined ? {} : { holder: { did: holder.did } }
     return judgeSdJwt(credential, sources, options)
   }
-  return judgeCredential(credential, sources, (subject) => checkSubject(subject, holder))
+  return judgeCredential(credential, sources, (subjects) => checkSubject(subjects, holder))
 }
 
 async function judgeCredential(
   document: JsonObject,
   sources: VerificationSources,
-  binding: (subject: string | undefined) => Check
+  binding: (subjects: readonly string[]) => Check
 ): Promise<Verdict> {
   const parsed = parseCredential(document)
   if (!parsed.ok) return malformed(document, parsed.reason, sources)
   const { credential, model } = parsed
   const issuer = issuerIdOf(credential)
-  const [first] = subjectsOf(credential)
-  const subject = typeof first?.['id'] === 'string' ? first['id'] : undefined
+  const subjects = subjectsOf(credential).flatMap(({ id }) => (typeof id === 'string' ? [id] : []))
+  const [subject] = subjects
   const known = await documentOf(issuer, sources)
   const { proof, key, expires } = await checkProofs(document, issuer, known, sources)
   const proven = proof.outcome === 'passed' && key.outcome === 'passed'
@@ -269,7 +269,7 @@ async function judgeCredential(
         'issuer-key': key,
         validity: checkValidity(validityOf(credential), expires, sources.now),
         status: looked?.status ?? unproven('status', 'Whether it was revoked was not looked up'),
-        'holder-binding': binding(subject),
+        'holder-binding': binding(subjects),
         'issuer-trust': trust.check
       },
       sources,

@@ -76,9 +76,9 @@ describe('pattern', () => {
 
   for (const source of ['^(a+)+$', '^(a|a)*$', '^(a|aa)+$', '^a*a*a*a*a*a*b$', '^([a-z]+\\s?)+$']) {
     it(`answers at once for ${source}, over which a backtracking engine hangs`, () => {
-      const begun = performance.now()
+      const begun = process.cpuUsage()
       expect(compilePattern(source).test(`${'a'.repeat(5000)}!`)).to.be.false
-      expect(performance.now() - begun).to.be.below(1000)
+      expect(process.cpuUsage(begun).user / 1000, 'milliseconds of processor').to.be.below(1000)
     })
   }
 

@@ -191,6 +191,7 @@ const ROWS: readonly Row[] = [
   // The holder.
   { what: 'its subject, who presents it', input: () => issued(), options: { holder: { did: holder.did } }, result: 'valid', check: 'holder-binding', code: 'holder-proven', says: [holder.did] },
   { what: 'somebody else presenting it', input: () => issued(), options: { holder: { did: stranger.did } }, result: 'invalid', check: 'holder-binding', code: 'holder-another', says: [holder.did, stranger.did] },
+  { what: 'the second of two subjects, who presents it', input: () => issued({ credentialSubject: [{ id: holder.did, degree: 'B. E.' }, { id: stranger.did, degree: 'B. E.' }], credentialSchema: undefined }), options: { holder: { did: stranger.did } }, result: 'valid', check: 'holder-binding', code: 'holder-proven', says: [stranger.did] },
   { what: 'one about nobody in particular', input: () => issued({ credentialSubject: { degree: 'Bachelor of Engineering' } }), options: { holder: { did: stranger.did } }, result: 'valid', check: 'holder-binding', code: 'holder-open', says: ['nobody in particular'] },
   { what: 'nobody asked', input: () => issued(), result: 'valid', check: 'holder-binding', code: 'holder-not-asked', says: ['Nobody was asked'] }
 ]
