@@ -23,13 +23,16 @@ export interface Rates {
   readonly open: Rate
   /** Envelopes: 50 a second, 100 at once (DESIGN §11). */
   readonly envelopes: Rate
+  /** Verdicts for strangers: each costs signatures, and look-ups at hosts the stranger names. */
+  readonly verdicts: Rate
 }
 
 export const RATES: Rates = {
   failedAuthentication: { windowMs: 60_000, requestsMax: 30 },
   public: { windowMs: 60_000, requestsMax: 1_200 },
   open: { windowMs: 60_000, requestsMax: 120 },
-  envelopes: { windowMs: 2_000, requestsMax: 100 }
+  envelopes: { windowMs: 2_000, requestsMax: 100 },
+  verdicts: { windowMs: 60_000, requestsMax: 60 }
 }
 
 export interface RateLimits {
@@ -37,6 +40,7 @@ export interface RateLimits {
   readonly public: RequestHandler
   readonly open: RequestHandler
   readonly envelopes: RequestHandler
+  readonly verdicts: RequestHandler
 }
 
 /** The limits, each with its own counters, in memory. */
@@ -50,7 +54,8 @@ export function rateLimits(rates: Rates): RateLimits {
     },
     public: limit('requests', rates.public),
     open: limit('openings', rates.open),
-    envelopes: limit('envelopes', rates.envelopes)
+    envelopes: limit('envelopes', rates.envelopes),
+    verdicts: limit('verdicts', rates.verdicts)
   }
 }
 

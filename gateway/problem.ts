@@ -250,9 +250,14 @@ export interface Problem {
  *
  * @param requestId - Id of the request, in the log and in `instance`.
  */
-export function problemOf(error: unknown, requestId: string): Problem {
+export function problemOf(
+  error: unknown,
+  requestId: string,
+  listener: 'private' | 'public' = 'private'
+): Problem {
   const known = asLockerError(error)
-  const { status, title } = PROBLEMS[known.code]
+  const { title } = PROBLEMS[known.code]
+  const status = statusOf(known.code, listener)
   return {
     ...facts(known.facts),
     type: `${PROBLEM_BASE}${known.code}`,
@@ -263,6 +268,11 @@ export function problemOf(error: unknown, requestId: string): Problem {
     code: known.code,
     ...('errors' in known.facts ? { errors: known.facts['errors'] } : {})
   }
+}
+
+/** To a stranger a locked locker is a service that comes back: 503, which says when to ask again. */
+function statusOf(code: LockerErrorCode, listener: 'private' | 'public'): number {
+  return code === 'vault-sealed' && listener === 'public' ? 503 : PROBLEMS[code].status
 }
 
 /** The error as one of the closed list; everything unforeseen is `internal-fault` with the error as cause. */
@@ -290,9 +300,9 @@ export function memberOf(thrown: unknown, name: string): unknown {
 export function sendProblem(
   response: Response,
   error: unknown,
-  { requestId, now }: { requestId: string; now: Date }
+  { requestId, now, listener }: { requestId: string; now: Date; listener: 'private' | 'public' }
 ): Problem {
-  const problem = problemOf(error, requestId)
+  const problem = problemOf(error, requestId, listener)
   if (response.headersSent) {
     response.destroy()
     return problem

@@ -9,6 +9,7 @@ import type { RateLimits } from './limits.ts'
 import { baseApp, finish, type ListenerComponents } from './listener.ts'
 import type { Page } from './page.ts'
 import type { Route } from './route.ts'
+import { VERIFIER_PATHS } from './routes/vcalm-verifier.ts'
 import { mount, notFound } from './routing.ts'
 
 export interface PublicComponents extends ListenerComponents {
@@ -23,9 +24,10 @@ export function publicApp(components: PublicComponents): Express {
   app.get('/livez', (_request, response) => void response.json({ status: 'ok' }))
   app.use(limits.public)
   app.get('/i', (_request, response) => page.send(response, 'share'))
-  app.use('/assets', ...page.assets('share'))
+  app.use('/assets', ...page.assets('public'))
   app.post('/s/:id/open', limits.open)
   app.post('/didcomm', limits.envelopes)
+  app.post([...VERIFIER_PATHS], limits.verdicts)
   const router = Router({ caseSensitive: true, strict: true })
   mount(router, components.routes, {
     ...components,

@@ -8,7 +8,7 @@ import type { Request, RequestHandler, Response, Router } from 'express'
 import { z } from 'zod'
 import type { Clock, Logger } from '../agent/agent.ts'
 import { LockerError } from '../agent/errors.ts'
-import { callerId, permits, SESSION_HEADER, type Caller } from './auth.ts'
+import { callerId, permits, SESSION_HEADER, type Access, type Caller } from './auth.ts'
 import { hasBody, JSON_BYTES_MAX, linger, mediaTypeOf, parseJson, readBytes } from './body.ts'
 import type { Idempotency, KeptAnswer, Turn } from './idempotency.ts'
 import type { Metrics } from './metrics.ts'
@@ -23,8 +23,8 @@ const SAFE = new Set(['GET', 'HEAD'])
 
 export interface RoutingComponents {
   readonly listener: 'private' | 'public'
-  /** Tells who calls; throws for a credential that is no good. */
-  readonly callerOf: (request: Request) => Caller
+  /** Tells who calls a route of that access; throws for a credential that is no good. */
+  readonly callerOf: (request: Request, access: Access) => Caller
   /** `undefined` where requests cannot be repeated: the public listener. */
   readonly idempotency: Idempotency | undefined
   readonly metrics: Metrics
@@ -72,7 +72,7 @@ export function answerProblem(
   { listener, metrics, clock, logger }: Omit<RoutingComponents, 'callerOf' | 'idempotency'>
 ): void {
   const requestId = requestIdOf(response)
-  const problem = sendProblem(response, error, { requestId, now: clock.now() })
+  const problem = sendProblem(response, error, { requestId, now: clock.now(), listener })
   metrics.problem(listener, problem.code)
   linger(request)
   // 507 is the owner's disk, 503 and 504 are weather: what is left above 500 is ours to explain.
@@ -101,7 +101,7 @@ function faultOf(error: unknown): string {
 function handler(route: Route, components: RoutingComponents): RequestHandler {
   return async (request, response) => {
     response.locals['route'] = route.path
-    const caller = components.callerOf(request)
+    const caller = components.callerOf(request, route.access)
     checkAccess(route, caller, request)
     const path = checked(route.pathSchema, request.params, 'path')
     const query = checked(route.querySchema, queryOf(request.url), 'query')

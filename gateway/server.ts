@@ -63,7 +63,7 @@ export function createGateway(components: GatewayComponents): Gateway {
   const rates = rateLimits({ ...RATES, ...limits.rates })
   const uploadBytesMax = limits.uploadBytesMax ?? UPLOAD_BYTES_MAX
   const routes = privateRoutes({ ...components, sessions, authenticator, events, uploadBytesMax })
-  const forAll = publicRoutes({ agent, page, clock })
+  const forAll = publicRoutes({ agent, node, page, clock })
   const tables: readonly RouteTable[] = [
     { base: API_BASE, listener: 'private', routes },
     { base: '', listener: 'public', routes: forAll }

@@ -20,12 +20,15 @@ import { invitationRoutes } from './routes/invitations.ts'
 import { lockerRoutes } from './routes/locker.ts'
 import { nodeRoutes } from './routes/node.ts'
 import { outboxRoutes } from './routes/outbox.ts'
+import { publicationRoutes } from './routes/publications.ts'
 import { requestRoutes } from './routes/requests.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { shareRoutes } from './routes/share-page.ts'
 import { sharingRoutes } from './routes/shares.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { vcalmVerifierRoutes } from './routes/vcalm-verifier.ts'
 import { verificationRoutes } from './routes/verifications.ts'
+import { verifyPageRoutes } from './routes/verify-page.ts'
 
 /** What the routes of the private listener need. */
 export interface PrivateRoutesComponents {
@@ -63,8 +66,14 @@ export function privateRoutes(components: PrivateRoutesComponents): readonly Rou
 /** The routes of the public listener. */
 export function publicRoutes(components: {
   agent: Agent
+  node: NodeFacts
   page: Page
   clock: Clock
 }): readonly Route[] {
-  return [...shareRoutes(components), ...didcommRoutes(components)]
+  return [
+    ...shareRoutes(components),
+    ...didcommRoutes(components),
+    ...publicationRoutes(components),
+    ...vcalmVerifierRoutes(components)
+  ]
 }

@@ -6,10 +6,19 @@
  */
 import { createHash } from 'node:crypto'
 import { MemoryBlockstore } from 'blockstore-core'
-import { createAgent, type Agent, type AgentLimits, type ContactFacts } from '../agent/agent.ts'
+import {
+  createAgent,
+  type Agent,
+  type AgentComponents,
+  type AgentLimits,
+  type ContactFacts
+} from '../agent/agent.ts'
 import { LockerError } from '../agent/errors.ts'
 import type { Clock, Network, Random } from '../agent/components.ts'
 import type { RecordDatabase } from '../agent/records.ts'
+import { parseDidDocument } from '../protocols/did/document.ts'
+import { resolveDidKey } from '../protocols/did/key.ts'
+import { didWebUrl } from '../protocols/did/web.ts'
 import { Crash, FaultyLevel, MemoryFiles, RecordingLogger } from './agent/faults.ts'
 import { FakeClock, turns, until } from './clock.ts'
 import { LocalNetwork, type LocalNode } from './network.ts'
@@ -35,6 +44,8 @@ export function seededRandom(seed: string): Random {
 export interface PartyOptions {
   readonly publicUrl?: string
   readonly limits?: AgentLimits
+  /** Answers GETs of JSON documents, by their URL. Default: nothing is looked up. */
+  readonly fetchJson?: (url: string) => Promise<Uint8Array>
 }
 
 /** One person or institution, its home and its agent. */
@@ -74,8 +85,7 @@ export class Party implements AsyncDisposable {
       vaultFiles: this.vaultFiles,
       spoolFiles: this.spoolFiles,
       network: this.#networkOf(run),
-      resolve: (did) =>
-        Promise.reject(new LockerError('did-unresolvable', `nothing is known of ${did}`)),
+      ...this.#looksUp(),
       clock: this.#clockOf(run),
       random: seededRandom(`${this.world.seed}/${this.name}/${this.#starts}`),
       logger: this.logger,
@@ -119,6 +129,24 @@ export class Party implements AsyncDisposable {
     for (const [key, value] of await db.contents()) await this.db.put(key, value)
     this.vaultFiles = copied(vaultFiles)
     this.spoolFiles = copied(spoolFiles)
+  }
+
+  /** did:key is computed; did:web asks the domain, where there is a web at all. */
+  #looksUp(): Pick<AgentComponents, 'resolve' | 'fetchJson'> {
+    const { fetchJson } = this.options
+    if (fetchJson === undefined)
+      return {
+        resolve: (did) =>
+          Promise.reject(new LockerError('did-unresolvable', `nothing is known of ${did}`))
+      }
+    return {
+      fetchJson,
+      resolve: async (did) => {
+        if (did.startsWith('did:key:')) return resolveDidKey(did)
+        const bytes = await fetchJson(didWebUrl(did, { allow: () => true }))
+        return parseDidDocument(JSON.parse(new TextDecoder().decode(bytes)), did)
+      }
+    }
   }
 
   /** The network as one run of the process has it: a run that has ended reaches nobody. */

@@ -103,7 +103,9 @@ describe('gateway: share links', () => {
     const made = await link(test)
     await test.agent.vault.seal()
     const answers = [await use(test, made), await test.stranger(`/s/${made.id}/facts`)]
-    expect(answers.map(({ status }) => status)).to.deep.equal([423, 423])
+    expect(answers.map(({ status }) => status)).to.deep.equal([503, 503])
+    expect(answers[0]?.headers['retry-after']).to.equal('60')
+    expect(answers[0]?.json()['code']).to.equal('vault-sealed')
   })
 
   it('knows neither the control API nor the owner', async () => {

@@ -3,72 +3,12 @@
  * with a link. Every step is an HTTP request; between the agents go real envelopes and pulls.
  */
 import { expect } from 'chai'
-import { createGateway } from '../../gateway/server.ts'
 import { deriveLinkKeys, openCapability, parseLinkUrl } from '../../protocols/share-link.ts'
-import { seededRandom, PASSPHRASE, World, type Party } from '../parties.ts'
-import { nodeFacts, RUN_TOKEN, Served, silent, type Answer, type Sent } from './harness.ts'
+import { PASSPHRASE, World } from '../parties.ts'
+import { Door, meet } from './door.ts'
+import type { Answer } from './harness.ts'
 
 const DEGREE = Buffer.from(`%PDF-1.7\n${'degree of science '.repeat(20_000)}`)
-
-/** A party behind both listeners of its gateway. */
-class Door implements AsyncDisposable {
-  readonly party: Party
-  readonly #private: Served
-  readonly public: Served
-
-  private constructor(party: Party, served: readonly [Served, Served]) {
-    this.party = party
-    ;[this.#private, this.public] = served
-  }
-
-  static async open(world: World, name: string): Promise<Door> {
-    const party = await world.party(name, { publicUrl: `http://${name.toLowerCase()}.test` })
-    const gateway = createGateway({
-      agent: party.agent,
-      node: nodeFacts('http://localhost', null),
-      runToken: RUN_TOKEN,
-      clock: world.clock,
-      random: seededRandom(`gateway of ${name}`),
-      logger: silent,
-      pageFolder: '/nonexistent'
-    })
-    const served = [await Served.open(gateway.private), await Served.open(gateway.public)] as const
-    return new Door(party, served)
-  }
-
-  async call(method: string, path: string, sent: Sent = {}): Promise<Answer> {
-    const headers = { authorization: `Bearer ${RUN_TOKEN}`, ...sent.headers }
-    return this.#private.send(`/api/v1${path}`, { method, ...sent, headers })
-  }
-
-  /** Calls and expects success; the JSON of the answer. */
-  async ask(method: string, path: string, json?: unknown): Promise<Record<string, unknown>> {
-    const answer = await this.call(method, path, json === undefined ? {} : { json })
-    expect(answer.status, answer.body.toString().slice(0, 500)).to.be.within(200, 204)
-    return answer.body.length === 0 ? {} : answer.json()
-  }
-
-  async list(path: string): Promise<ReadonlyArray<Record<string, unknown>>> {
-    return (await this.ask('GET', path))['items'] as ReadonlyArray<Record<string, unknown>>
-  }
-
-  async add(name: string, body: Buffer): Promise<string> {
-    const answer = await this.call('POST', `/documents?name=${name}`, { body })
-    return String(answer.json()['id'])
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#private[Symbol.asyncDispose]()
-    await this.public[Symbol.asyncDispose]()
-  }
-}
-
-/** Makes contacts of two doors, by their HTTP. */
-async function meet(world: World, alice: Door, bob: Door): Promise<void> {
-  const { url } = await alice.ask('POST', '/invitations', { name: 'Bob' })
-  await bob.ask('POST', '/invitations/accept', { url, name: 'Alice' })
-  await world.settle()
-}
 
 describe('gateway: whole agents', () => {
   it('gives a degree from Alice to Bob and takes it back', async () => {
