@@ -123,7 +123,7 @@ export interface ActivityEntry {
   readonly time: string
   /** `document-added`, `grant-given`, `grant-fetched`, `link-opened`, `vault-opened` … */
   readonly action: AuditAction
-  /** Who: `owner`, a contact's DID, `link`, or `locker` for what the agent does by itself. */
+  /** Who: `owner`, the id of a member of staff, a contact's DID, `link`, or `locker` for what the agent does by itself. */
   readonly actor: string
   /** Name of the actor at the time, when it is a contact. */
   readonly actorName?: string

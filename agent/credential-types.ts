@@ -52,7 +52,7 @@ export interface TypeFacts {
   readonly deprecatedAt?: string
 }
 
-/** Who does it, for the audit log: `owner`, or `staff:<id>`. Whether they may is the caller's to know. */
+/** Who does it, for the audit log: `owner`, or the id of a member of staff. Whether they may is the caller's to know. */
 export interface ByWhom {
   /** Default `owner`. */
   readonly by?: string

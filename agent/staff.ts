@@ -271,8 +271,7 @@ class StaffStore implements Staff {
     await records.change((batch) => {
       this.require(by, 'staff:change')
       const role = work(batch)
-      const actor = by === LOCKER_OWNER ? by : `staff:${by}`
-      audit.append(batch, { action, actor, details: { staff: id, role } })
+      audit.append(batch, { action, actor: by, details: { staff: id, role } })
     })
   }
 

@@ -105,7 +105,7 @@ describe('agent/credential-types', () => {
     const draft = await types.save(library())
     expect(draft).to.deep.include({ state: 'draft', builtIn: false })
     clock.advance(1000)
-    const published = await types.publish('library-card', { by: 'staff:asha' })
+    const published = await types.publish('library-card', { by: 'asha' })
     expect(published).to.deep.include({
       state: 'published',
       savedAt: '2026-11-23T12:00:00.000Z',
@@ -118,7 +118,7 @@ describe('agent/credential-types', () => {
     expect(types.get('library-card').state).to.equal('deprecated')
     expect(await actions()).to.deep.equal([
       'type-deprecated owner',
-      'type-published staff:asha',
+      'type-published asha',
       'type-saved owner'
     ])
   })

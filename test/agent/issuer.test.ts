@@ -181,14 +181,14 @@ describe('agent/issuer', () => {
 
   it('changes what it says of itself, and only what is given', async () => {
     await issuer.setUp({ ...PROFILE, domain: DOMAIN })
-    const changed = await issuer.change({ secondApproval: true, by: 'staff:asha' })
+    const changed = await issuer.change({ secondApproval: true, by: 'asha' })
     expect(changed).to.deep.include({ ...PROFILE, secondApproval: true, did: DID })
     await issuer.change({ names: { en: 'Other' } })
     expect(issuer.facts()).to.deep.include({ names: { en: 'Other' }, secondApproval: true })
     expect(await codeOf(issuer.change({ names: {} }))).to.equal('request-invalid')
     const hostile: object = { did: 'did:web:evil.example', domain: 'evil.example' }
     expect(await issuer.change(hostile)).to.deep.include({ did: DID, domain: DOMAIN })
-    expect((await audit.list()).map(({ actor }) => actor)).to.include('staff:asha')
+    expect((await audit.list()).map(({ actor }) => actor)).to.include('asha')
   })
 
   describe('with its keys', () => {
@@ -268,7 +268,7 @@ describe('agent/issuer', () => {
     })
 
     it('keeps no seed in what it tells or logs', async () => {
-      await issuer.rotateKey('rotated', { by: 'staff:asha' })
+      await issuer.rotateKey('rotated', { by: 'asha' })
       const told = JSON.stringify([
         issuer.facts(),
         document(),
@@ -280,7 +280,7 @@ describe('agent/issuer', () => {
       const [entry] = await audit.list()
       expect(entry).to.deep.include({
         action: 'issuer-key-rotated',
-        actor: 'staff:asha',
+        actor: 'asha',
         details: { reason: 'rotated', key: `${DID}#key-1`, next: `${DID}#key-2` }
       })
     })

@@ -48,7 +48,7 @@ describe('agent/registry', () => {
 
   describe('keeping records', () => {
     it('stores, changes and removes one, and keeps it when the locker is opened again', async () => {
-      const { id } = await registry.put('enrolment', ASHA, { by: 'staff:binod' })
+      const { id } = await registry.put('enrolment', ASHA, { by: 'binod' })
       clock.advance(1000)
       const changed = await registry.put('enrolment', { ...ASHA, year: 3 }, { id })
       expect(changed).to.deep.equal({
@@ -73,7 +73,7 @@ describe('agent/registry', () => {
       expect(entries.slice(0, 3)).to.deep.equal([
         'registry-removed owner',
         'registry-changed owner',
-        'registry-changed staff:binod'
+        'registry-changed binod'
       ])
     })
 

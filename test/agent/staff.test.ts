@@ -206,8 +206,8 @@ describe('agent/staff', () => {
       details?.['role']
     ])
     expect(entries).to.deep.equal([
-      ['staff-removed', `staff:${admin}`, 'issuer'],
-      ['staff-added', `staff:${admin}`, 'issuer'],
+      ['staff-removed', admin, 'issuer'],
+      ['staff-added', admin, 'issuer'],
       ['staff-added', 'owner', 'admin']
     ])
   })
