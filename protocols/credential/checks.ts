@@ -34,7 +34,7 @@ type CheckOutcome = 'passed' | 'failed' | 'not-checked' | 'not-applicable'
 export type CheckCode =
   | 'not-reached'             // an earlier check failed, and this one would rest on it
   // structure
-  | 'structure-sound' | 'structure-malformed' | 'dates-malformed' | 'format-unknown'
+  | 'structure-sound' | 'structure-malformed' | 'dates-malformed' | 'format-unknown' | 'context-unknown'
   // schema
   | 'schema-none' | 'schema-conforms' | 'schema-mismatch'
   | 'schema-unreachable' | 'schema-unusable' | 'schema-unsupported'

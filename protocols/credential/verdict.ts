@@ -50,6 +50,7 @@ import {
   type Trust,
   type VerificationSources
 } from './checks.ts'
+import { bundledContext } from './contexts.ts'
 import {
   entriesOf,
   issuerIdOf,
@@ -259,11 +260,10 @@ async function judgeCredential(
   const proven = proof.outcome === 'passed' && key.outcome === 'passed'
   const looked = proven ? await lookUp(credential, { did: issuer, known }, sources) : undefined
   const trust = await trustOf(issuer, subject, sources)
-  const structure = `It is a credential of the W3C data model, version ${model}.`
   return {
     ...verdictOf(
       {
-        structure: passed('structure', 'structure-sound', structure),
+        structure: structureCheck(credential, model),
         schema: looked?.schema ?? unproven('schema', 'Its claims were not compared with a schema'),
         proof,
         'issuer-key': key,
@@ -335,6 +335,27 @@ async function judgeSdJwt(
     types: content?.vct === undefined ? [] : [content.vct],
     declaredBy: subject !== undefined && subject === issuer ? 'holder' : 'issuer'
   }
+}
+
+/**
+ * A context gives the terms their meaning: of one that does not come with the program nothing is fetched, and what the
+ * claims mean is then not known, also where the proof covers every character (eddsa-jcs-2022).
+ */
+function structureCheck(credential: Credential, model: '2.0' | '1.1'): Check {
+  const foreign = credential['@context'].find(
+    (context) => typeof context !== 'string' || bundledContext(context) === undefined
+  )
+  if (foreign === undefined) {
+    const reason = `It is a credential of the W3C data model, version ${model}.`
+    return passed('structure', 'structure-sound', reason)
+  }
+  const context = typeof foreign === 'string' ? foreign : 'one written into the document itself'
+  return notChecked(
+    'structure',
+    'context-unknown',
+    `What its terms mean is not known here: the context ${context} does not come with this program, and none is fetched.`,
+    { context }
+  )
 }
 
 interface LookedUp {
