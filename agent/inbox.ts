@@ -1,12 +1,19 @@
 /**
- * The inbox: what came to the owner and what waits for them, from the records of sharing.
+ * The inbox: what came to the owner and what waits for them, from the records of sharing and of issuing.
  *
  * @module
  */
+import type { Issuance, IssuanceFacts } from './issuance.ts'
 import type { InboxItem, Sharing } from './sharing.ts'
 
-/** Received grants and requests, newest first. Throws `vault-sealed` with the sharing it asks. */
-export function listInbox(sharing: Pick<Sharing, 'grants' | 'requests'>): readonly InboxItem[] {
+/**
+ * Received grants and requests, credentials offered to the owner, and requests for credentials that came to the
+ * owner as issuer; newest first. Throws `vault-sealed` with the features it asks.
+ */
+export function listInbox(
+  sharing: Pick<Sharing, 'grants' | 'requests'>,
+  issuance: Pick<Issuance, 'list'>
+): readonly InboxItem[] {
   const grants = sharing.grants({ direction: 'received' }).map((grant): InboxItem => ({
     id: grant.id,
     kind: 'grant',
@@ -31,7 +38,29 @@ export function listInbox(sharing: Pick<Sharing, 'grants' | 'requests'>): readon
       purpose: request.purpose,
       receivedAt: request.createdAt
     }))
-  return [...grants, ...requests].toSorted((one, other) =>
-    other.receivedAt.localeCompare(one.receivedAt)
-  )
+  const offers = issuance.list({ role: 'holder' }).filter(({ offer }) => offer !== undefined)
+  const wishes = issuance.list({ role: 'issuer' }).filter(({ openedBy }) => openedBy === 'them')
+  return [
+    ...grants,
+    ...requests,
+    ...offers.map((facts) => issuanceItem('credential-offer', facts)),
+    ...wishes.map((facts) => issuanceItem('credential-request', facts))
+  ].toSorted((one, other) => other.receivedAt.localeCompare(one.receivedAt))
+}
+
+/** `subject`: what the credential is called; `purpose`: what was said with it. */
+function issuanceItem(
+  kind: 'credential-offer' | 'credential-request',
+  { thid, state, type, offer, reason, with: contact, createdAt }: IssuanceFacts
+): InboxItem {
+  return {
+    id: thid,
+    kind,
+    state,
+    from: contact.name,
+    fromDid: contact.did,
+    subject: offer?.types[0] ?? type,
+    purpose: reason ?? '',
+    receivedAt: createdAt
+  }
 }

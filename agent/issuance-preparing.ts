@@ -4,7 +4,11 @@
  *
  * @module
  */
-import { validUntilOf, type CredentialType } from '../protocols/credential/credential-type.ts'
+import {
+  subjectSchemaOf,
+  validUntilOf,
+  type CredentialType
+} from '../protocols/credential/credential-type.ts'
 import type { Cryptosuite } from '../protocols/credential/data-integrity.ts'
 import { isJsonObject, jsonFault, type JsonObject } from '../protocols/credential/json.ts'
 import { checkSchema } from '../protocols/credential/schema.ts'
@@ -320,8 +324,8 @@ async function checkClaims(claims: unknown, type: CredentialType, anyDid: string
   const { id } = claims
   if (id !== undefined && (typeof id !== 'string' || !isDid(id)))
     throw claimsInvalid(['/id is not a DID'])
-  // Whoever it will be about has an id; the schema must take that.
-  const outcome = await checkSchema(type.schema, { ...claims, id: id ?? anyDid })
+  // As verifiers will check them: whoever it is about has an id.
+  const outcome = await checkSchema(subjectSchemaOf(type), { ...claims, id: id ?? anyDid })
   if (outcome.ok) return
   throw claimsInvalid(
     outcome.problems.map(({ pointer, message }) => `${pointer} ${message}`.trim())

@@ -124,6 +124,7 @@ async function signData(
     '@context': [CREDENTIALS_V2, ...(type.context ?? []), ELOCKER_CONTEXT],
     id: credentialId,
     type: ['VerifiableCredential', ...type.types],
+    name: type.display['en']?.name ?? type.id,
     issuer: didOf(signer.verificationMethod),
     validFrom,
     ...(validUntil === undefined ? {} : { validUntil }),

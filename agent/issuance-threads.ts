@@ -65,6 +65,8 @@ export interface IssuanceFacts {
   readonly type: string
   readonly version?: string
   readonly with: { readonly did: string; readonly name: string }
+  /** Whose message began it. */
+  readonly openedBy: 'us' | 'them'
   readonly createdAt: string
   /** When it last changed. */
   readonly at: string
@@ -302,6 +304,7 @@ export class Threads {
       type,
       ...(version === undefined ? {} : { version }),
       with: this.contactOf(thread),
+      openedBy: thread.openedByThem ? 'them' : 'us',
       createdAt,
       at: changedAt,
       ...(expectedAt === undefined ? {} : { expectedAt }),

@@ -73,7 +73,8 @@ export interface Sharing {
 /** One line of the inbox: what waits for, or came to, the owner. */
 export interface InboxItem {
   readonly id: string
-  readonly kind: 'grant' | 'request'
+  /** Credentials: offered to the owner, or asked of the owner as issuer (agent/issuance.ts). */
+  readonly kind: 'grant' | 'request' | 'credential-offer' | 'credential-request'
   readonly state: string
   /** The contact's name. */
   readonly from: string

@@ -412,7 +412,7 @@ export const inboxItem = mirrors<InboxItem>()(
   z
     .object({
       id: z.string(),
-      kind: z.enum(['grant', 'request']),
+      kind: z.enum(['grant', 'request', 'credential-offer', 'credential-request']),
       state: z.string(),
       from: z.string(),
       fromDid: z.string(),

@@ -14,6 +14,8 @@ import type { OutboxItem } from '../agent/outbox.ts'
 import type { InboxItem } from '../agent/sharing.ts'
 import { newMessageId } from '../protocols/message.ts'
 import { REPORT_PROBLEM } from '../protocols/report-problem.ts'
+import type { DidDocument } from '../protocols/did/document.ts'
+import type { Attachment } from '../protocols/message.ts'
 import { sharing as protocol } from '../protocols/sharing.ts'
 import {
   FaultyBlocks,
@@ -33,6 +35,8 @@ export class Lockers {
   readonly clock = new FakeClock()
   readonly network = new LocalNetwork({ clock: this.clock })
   readonly parties: Party[] = []
+  /** DID documents that can be fetched; of other methods than key and peer, nothing else can. */
+  readonly documents = new Map<string, DidDocument>()
 
   async join(name: string): Promise<Party> {
     const party = new Party(name, this)
@@ -55,12 +59,18 @@ export class Lockers {
 
   /** Resolves when nobody has anything left to do at this time. */
   async settled(): Promise<void> {
-    for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
-      await turns(1)
-      if (this.network.inFlight > 0) quiet = 0
+    for (let passed = -1; passed !== this.network.passed.length;) {
+      passed = this.network.passed.length
+      for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
+        await turns(1)
+        if (this.network.inFlight > 0) quiet = 0
+      }
+      for (const { running } of this.parties) {
+        await running?.sharing.settled()
+        await running?.issuance.settled()
+      }
+      await turns()
     }
-    for (const party of this.parties) await party.locker.sharing.settled()
-    await turns()
   }
 
   async close(): Promise<void> {
@@ -91,6 +101,11 @@ export class Party {
     this.node.blocks = this.blocks
   }
 
+  /** The locker, unless it is closed. */
+  get running(): OpenLocker | undefined {
+    return this.#locker
+  }
+
   /** Throws while it is closed. */
   get locker(): OpenLocker {
     if (this.#locker === undefined) throw new Error(`${this.name}'s locker is closed`)
@@ -107,6 +122,8 @@ export class Party {
         vaultFiles: files,
         network: node,
         resolve: async (did) => {
+          const document = this.#world.documents.get(did)
+          if (document !== undefined) return document
           throw new LockerError('did-unresolvable', `nobody resolves ${did} here`)
         },
         clock: this.#world.clock,
@@ -143,7 +160,7 @@ export class Party {
   }
 
   inbox(): readonly InboxItem[] {
-    return listInbox(this.locker.sharing)
+    return listInbox(this.locker.sharing, this.locker.issuance)
   }
 
   /**
@@ -157,14 +174,30 @@ export class Party {
     body: Readonly<Record<string, unknown>>,
     id: string = newMessageId(secureRandom)
   ): Promise<OutboxItem> {
+    return this.tell(to, { type: `${protocol.piuri}/${message}`, thid, body, id })
+  }
+
+  /** As {@link say}, any message. The type of a problem report is `problem-report`, whatever stands before it. */
+  async tell(
+    to: Party,
+    message: {
+      readonly type: string
+      readonly thid: string
+      readonly body: Readonly<Record<string, unknown>>
+      readonly attachments?: readonly Attachment[]
+      readonly id?: string
+    }
+  ): Promise<OutboxItem> {
+    const { type, thid, body, attachments, id = newMessageId(secureRandom) } = message
     const { records, outbox, contacts } = this.locker
-    const report = message === 'problem-report'
+    const report = type.endsWith('/problem-report')
     await records.change((batch) =>
       outbox.enqueue(batch, {
         to: contacts.get(to.name).did,
-        type: report ? `${REPORT_PROBLEM}/problem-report` : `${protocol.piuri}/${message}`,
+        type: report ? `${REPORT_PROBLEM}/problem-report` : type,
         id,
         body,
+        ...(attachments === undefined ? {} : { attachments }),
         ...(report ? { pthid: thid, pleaseAck: false } : {}),
         ...(report || thid === id ? {} : { thid })
       })
@@ -175,9 +208,9 @@ export class Party {
     }
     // Nobody answers a problem report.
     if (report) await this.#world.settled()
-    else await until(answered, `${to.name} answered ${message}`)
+    else await until(answered, `${to.name} answered ${type}`)
     const item = outbox.get(id)
-    if (item === undefined) throw new Error(`${message} has left the outbox`)
+    if (item === undefined) throw new Error(`${type} has left the outbox`)
     return item
   }
 }

@@ -35,7 +35,7 @@ function reading(agent: Agent): readonly Route[] {
       query: pageQuery,
       answer: page(inboxItem),
       answers: 'Items',
-      handle: ({ query }) => pageOf(agent.inbox(), query, ({ id }) => id)
+      handle: ({ query }) => pageOf(documentItems(agent), query, ({ id }) => id)
     }),
     jsonRoute({
       method: 'get',
@@ -129,8 +129,13 @@ function answering(agent: Agent): readonly Route[] {
   ]
 }
 
+/** What the routes below answer; credentials are answered by those of issuing. */
+function documentItems(agent: Agent): readonly InboxItem[] {
+  return agent.inbox().filter(({ kind }) => kind === 'grant' || kind === 'request')
+}
+
 function find(agent: Agent, id: string): InboxItem {
-  const item = agent.inbox().find((known) => known.id === id)
+  const item = documentItems(agent).find((known) => known.id === id)
   if (item === undefined) throw unknown(id)
   return item
 }

@@ -5,6 +5,8 @@
  *
  * @module
  */
+import type { Check } from '../../protocols/credential/checks.ts'
+import type { Verdict } from '../../protocols/credential/verdict.ts'
 
 /** `new`: no locker has been created yet. */
 export type VaultState = 'new' | 'sealed' | 'opening' | 'open'
@@ -159,7 +161,7 @@ export interface RequestFacts {
 
 export interface InboxItem {
   readonly id: string
-  readonly kind: 'grant' | 'request'
+  readonly kind: 'grant' | 'request' | 'credential-offer' | 'credential-request'
   readonly state: string
   readonly from: string
   readonly fromDid: string
@@ -238,6 +240,16 @@ export interface AgentEvent {
     | 'issued'
     | 'credential'
   readonly id?: string
+}
+
+/** Verdicts on what was shown; their parts are the protocols' own types, which the page may import. */
+export interface Verification {
+  readonly carrier: 'json' | 'sd-jwt' | 'qr' | 'pdf' | 'presentation'
+  /** One for each credential shown. */
+  readonly verdicts: readonly Verdict[]
+  /** The gravest of all. */
+  readonly result: Verdict['result']
+  readonly holder?: Check
 }
 
 /** A page of a list. */

@@ -240,6 +240,17 @@ export function validUntilOf(type: CredentialType, from: Date): Date | undefined
 }
 
 /**
+ * The schema of `credentialSubject` as it is issued: whoever it is about has an `id`, whether or not the author of the type
+ * has thought of it. Without it, a type that allows nothing else could be issued to nobody.
+ */
+export function subjectSchemaOf(type: CredentialType): JsonObject {
+  const { properties } = type.schema
+  if (!isJsonObject(properties) || Object.hasOwn(properties, 'id')) return type.schema
+  const id = { title: 'Identifier of the holder', type: 'string', format: 'uri', maxLength: 4096 }
+  return { ...type.schema, properties: { id, ...properties } }
+}
+
+/**
  * What is published as the `credentialSchema` of this type (VC JSON Schema 1.0 §2): a schema of the
  * whole credential, around the one of its claims.
  *
@@ -247,7 +258,7 @@ export function validUntilOf(type: CredentialType, from: Date): Date | undefined
  */
 export function credentialSchemaOf(type: CredentialType, url: string): JsonObject {
   // The schema of the claims is a resource of its own, so that `#/$defs/…` in it keeps its meaning.
-  const { $schema: _, ...claims } = type.schema
+  const { $schema: _, ...claims } = subjectSchemaOf(type)
   return {
     $id: url,
     $schema: 'https://json-schema.org/draft/2020-12/schema',
