@@ -44,6 +44,13 @@ export const DOCS_POLICY = PAGE_POLICY.replace(
   "style-src 'self' 'unsafe-inline'"
 )
 
+/** Permissions-Policy of what needs no device, which is everything but the page that scans codes. */
+const NO_PERMISSIONS =
+  'camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()'
+
+/** Of `/verify` alone: it may ask the reader for the camera. */
+export const CAMERA_PERMISSIONS = NO_PERMISSIONS.replace('camera=()', 'camera=(self)')
+
 /** On every answer of both listeners. */
 export function securityHeaders(): readonly RequestHandler[] {
   const set = helmet({
@@ -60,10 +67,7 @@ export function securityHeaders(): readonly RequestHandler[] {
     set as RequestHandler,
     (_request, response, next) => {
       response.setHeader('content-security-policy', DATA_POLICY)
-      response.setHeader(
-        'permissions-policy',
-        'camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()'
-      )
+      response.setHeader('permissions-policy', NO_PERMISSIONS)
       response.setHeader('cache-control', 'no-store')
       next()
     }

@@ -1,7 +1,7 @@
 /**
- * The built page (gateway/web/dist): two entries, and the files with a hash in their names that they
- * load. The public listener gives a stranger the share page and what it loads, and none of the locker's
- * code.
+ * The built page (gateway/web/dist): three entries, and the files with a hash in their names that they
+ * load. The public listener gives a stranger the share page, the verify page and what they load, and none of
+ * the locker's code.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { readFile, readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import express, { type RequestHandler, type Response } from 'express'
 import { LockerError } from '../agent/errors.ts'
-import { PAGE_POLICY } from './headers.ts'
+import { CAMERA_PERMISSIONS, PAGE_POLICY } from './headers.ts'
 
 /** What to do when the page was never built. Plain text: there is no page to show it on. */
 const NOT_BUILT = `eLocker runs, but its page has not been built.
@@ -24,9 +24,14 @@ const LINKING = new Set(['.js', '.css', '.html'])
 /** Files of one build looked at: a build has some dozens. */
 const ASSETS_MAX = 2_000
 
+export type PageEntry = 'locker' | 'share' | 'verify'
+
+/** What strangers get. */
+const PUBLIC_ENTRIES: readonly PageEntry[] = ['share', 'verify']
+
 export class Page {
   readonly #folder: string
-  /** Files of the share page, and the time of the build they were read from. */
+  /** Files of the public entries, and the time of the build they were read from. */
   #shared: { readonly builtMs: number; readonly names: Promise<ReadonlySet<string>> } | undefined
 
   /** @param folder - What `vite build gateway/web` wrote. */
@@ -35,7 +40,7 @@ export class Page {
   }
 
   /** Answers with an entry's HTML: never cached, since the names of its files change with each build. */
-  async send(response: Response, entry: 'locker' | 'share'): Promise<void> {
+  async send(response: Response, entry: PageEntry): Promise<void> {
     const html = await readFile(join(this.#folder, entry, 'index.html')).catch(absent)
     if (html === undefined) {
       response.status(503).setHeader('content-type', 'text/plain; charset=utf-8')
@@ -44,11 +49,13 @@ export class Page {
     }
     response.setHeader('content-type', 'text/html; charset=utf-8')
     response.setHeader('content-security-policy', PAGE_POLICY)
+    // The one page that scans codes; no other may ask for the camera.
+    if (entry === 'verify') response.setHeader('permissions-policy', CAMERA_PERMISSIONS)
     response.end(html)
   }
 
-  /** Answers `/assets/<name>`. `entry`: only files this entry loads, or all. */
-  assets(entry: 'share' | 'all'): readonly RequestHandler[] {
+  /** Answers `/assets/<name>`. `which`: only files that a public entry loads, or all. */
+  assets(which: 'public' | 'all'): readonly RequestHandler[] {
     const files = express.static(join(this.#folder, 'assets'), {
       index: false,
       redirect: false,
@@ -61,7 +68,7 @@ export class Page {
         response.setHeader('content-security-policy', PAGE_POLICY)
       }
     })
-    if (entry === 'all') return [files]
+    if (which === 'all') return [files]
     return [
       async (request, _response, next) => {
         const names = await this.#sharedNames()
@@ -77,18 +84,19 @@ export class Page {
     const built = await stat(join(this.#folder, 'share', 'index.html')).catch(absent)
     if (built === undefined) return new Set()
     if (this.#shared?.builtMs !== built.mtimeMs)
-      this.#shared = { builtMs: built.mtimeMs, names: this.#reachable(join('share', 'index.html')) }
+      this.#shared = { builtMs: built.mtimeMs, names: this.#reachable(PUBLIC_ENTRIES) }
     return this.#shared.names
   }
 
-  /** Names of the files that an entry loads, itself or through another: each stands in the text of what loads it. */
-  async #reachable(entry: string): Promise<ReadonlySet<string>> {
+  /** Names of the files that these entries load, themselves or through another: each stands in the text of what loads it. */
+  async #reachable(entries: readonly PageEntry[]): Promise<ReadonlySet<string>> {
     const all = (await readdir(join(this.#folder, 'assets')).catch(absent)) ?? []
     const found = new Set<string>()
-    const left = [entry]
+    const left = entries.map((entry) => join(entry, 'index.html'))
     for (let path = left.pop(); path !== undefined; path = left.pop()) {
       if (!LINKING.has(extname(path))) continue
-      const text = await readFile(join(this.#folder, path), 'utf8')
+      // A build without an entry has nothing for it.
+      const text = (await readFile(join(this.#folder, path), 'utf8').catch(absent)) ?? ''
       for (const name of all.slice(0, ASSETS_MAX)) {
         if (found.has(name) || !text.includes(name)) continue
         found.add(name)

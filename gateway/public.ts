@@ -10,6 +10,7 @@ import { baseApp, finish, type ListenerComponents } from './listener.ts'
 import type { Page } from './page.ts'
 import type { Route } from './route.ts'
 import { VERIFIER_PATHS } from './routes/vcalm-verifier.ts'
+import { VERIFY_PAGE_PATH } from './routes/verify-page.ts'
 import { mount, notFound } from './routing.ts'
 
 export interface PublicComponents extends ListenerComponents {
@@ -27,7 +28,7 @@ export function publicApp(components: PublicComponents): Express {
   app.use('/assets', ...page.assets('public'))
   app.post('/s/:id/open', limits.open)
   app.post('/didcomm', limits.envelopes)
-  app.post([...VERIFIER_PATHS], limits.verdicts)
+  app.post([...VERIFIER_PATHS, VERIFY_PAGE_PATH], limits.verdicts)
   const router = Router({ caseSensitive: true, strict: true })
   mount(router, components.routes, {
     ...components,

@@ -5,7 +5,7 @@
  * @module
  */
 import i18next, { type ParseKeys, type TOptions } from 'i18next'
-import english from './languages/en.json'
+import type english from './languages/en.json'
 
 declare module 'i18next' {
   interface CustomTypeOptions {
@@ -24,8 +24,15 @@ const others = import.meta.glob<{ default: typeof english }>([
   '!./languages/en.json'
 ])
 
-/** Chooses the first of the reader's languages that exists here; call once before anything is shown. */
-export async function loadLanguage(wished: readonly string[] = navigator.languages): Promise<void> {
+/**
+ * Chooses the first of the reader's languages that exists here; call once before anything is shown.
+ *
+ * @param words - The English of this entry: all of it, or the sections its page has words in.
+ */
+export async function loadLanguage(
+  words: Partial<typeof english>,
+  wished: readonly string[] = navigator.languages
+): Promise<void> {
   const known = new Map(
     Object.keys(others).map((path) => [path.replace(/^.*\/|\.json$/g, ''), path])
   )
@@ -40,7 +47,7 @@ export async function loadLanguage(wished: readonly string[] = navigator.languag
     // Scopes of tokens have a colon in their names.
     nsSeparator: false,
     resources: {
-      [FALLBACK]: { translation: english },
+      [FALLBACK]: { translation: words },
       ...(load === undefined ? {} : { [chosen]: { translation: (await load()).default } })
     },
     // Svelte escapes what it renders; escaping twice would show &amp;.

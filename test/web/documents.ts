@@ -38,15 +38,24 @@ export function pdf(lines: readonly string[]): Buffer {
   )
 }
 
-/** A PNG with a soft gradient (PNG specification, 3rd ed.): colour type 2, one IDAT. */
+/** A PNG with a soft gradient. */
 export function png(width: number, height: number): Buffer {
+  return pngOf(width, height, (x, y) => [
+    40 + (150 * x) / width,
+    110 + (90 * y) / height,
+    120 + (60 * x) / width
+  ])
+}
+
+/** A PNG (PNG specification, 3rd ed.), colour type 2, one IDAT. `colour`: red, green and blue of a pixel, 0 to 255. */
+export function pngOf(
+  width: number,
+  height: number,
+  colour: (x: number, y: number) => readonly [number, number, number]
+): Buffer {
   const rows = Buffer.alloc(height * (1 + width * 3))
   for (let y = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1)
-      rows.set(
-        [40 + (150 * x) / width, 110 + (90 * y) / height, 120 + (60 * x) / width],
-        y * (1 + width * 3) + 1 + x * 3
-      )
+    for (let x = 0; x < width; x += 1) rows.set(colour(x, y), y * (1 + width * 3) + 1 + x * 3)
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)

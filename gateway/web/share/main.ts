@@ -7,6 +7,7 @@ import { mount } from 'svelte'
 // oxlint-disable-next-line import/no-unassigned-import -- a style sheet has nothing to give
 import '../app.css'
 import { loadLanguage } from '../language.ts'
+import english from '../languages/en.json'
 import InvitationPage from './InvitationPage.svelte'
 import SharePage from './SharePage.svelte'
 
@@ -19,6 +20,6 @@ const address = location.href
 const id = /^\/s\/([^/]+)$/.exec(location.pathname)?.[1]
 if (id !== undefined && secret !== '') history.replaceState(null, '', location.pathname)
 
-await loadLanguage()
+await loadLanguage(english)
 if (id === undefined) mount(InvitationPage, { target, props: { address } })
 else mount(SharePage, { target, props: { id, secret } })
