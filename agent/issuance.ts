@@ -176,7 +176,25 @@ export async function openIssuance(components: IssuanceComponents): Promise<Issu
   const { changed } = components
   const threads = await openThreads(components)
   const issued = await openIssued({ ...components, changed: (id) => changed('issued', id) })
+  await repairLists(components, issued)
   return new AgentIssuance(components, threads, issued)
+}
+
+/** Status lists that lost entries get them back from what was issued, if all of that is there. */
+async function repairLists(
+  { records, statusLists, logger }: IssuanceComponents,
+  issued: IssuedRecords
+): Promise<void> {
+  if (!statusLists.lost()) return
+  const whole = !records.damaged.some(({ sublevel }) => sublevel === 'issued')
+  if (whole)
+    await statusLists.repair(
+      [...issued.all()].flatMap(({ revocation, suspension, status }) => [
+        { entry: revocation, set: status === 'revoked' || status === 'replaced' },
+        { entry: suspension, set: status === 'suspended' }
+      ])
+    )
+  logger.warn('status-lists-damaged', { repaired: whole })
 }
 
 class AgentIssuance implements IssuanceStore {
@@ -421,29 +439,29 @@ class AgentIssuance implements IssuanceStore {
   ): Promise<Refusal | undefined> {
     if (name === 'propose-credential') {
       const reading = readIssuance(name, message)
-      return reading.ok ? this.#issuer.proposed(arrival, reading) : reading
+      return reading.ok ? this.#issuer.proposed(arrival, reading) : refusalOf(reading)
     }
     if (name === 'request-credential') {
       const reading = readIssuance(name, message)
-      if (!reading.ok) return reading
+      if (!reading.ok) return refusalOf(reading)
       return from === 'start'
         ? this.#issuer.proposed(arrival, reading)
         : this.#issuer.requested(arrival, reading)
     }
     if (name === 'offer-credential') {
       const reading = readIssuance(name, message)
-      return reading.ok ? this.#holder.offered(arrival, reading) : reading
+      return reading.ok ? this.#holder.offered(arrival, reading) : refusalOf(reading)
     }
     if (name === 'issue-credential') {
       const reading = readIssuance(name, message)
-      return reading.ok ? this.#holder.issued(arrival, reading) : reading
+      return reading.ok ? this.#holder.issued(arrival, reading) : refusalOf(reading)
     }
     if (name === 'pending') {
       const reading = readIssuance(name, message)
-      return reading.ok ? this.#holder.pending(arrival, reading) : reading
+      return reading.ok ? this.#holder.pending(arrival, reading) : refusalOf(reading)
     }
     const reading = readIssuance(name, message)
-    return reading.ok ? this.#issuer.acknowledged(arrival) : reading
+    return reading.ok ? this.#issuer.acknowledged(arrival) : refusalOf(reading)
   }
 
   /** The other side ends a thread, or could not take our last message of it. */
@@ -492,6 +510,11 @@ class AgentIssuance implements IssuanceStore {
   #now(): string {
     return this.#threads.now()
   }
+}
+
+/** A refusal is remembered with the message's id, and so is these two members and no more. */
+function refusalOf({ problem, comment }: Refusal): Refusal {
+  return { problem, comment }
 }
 
 function invalid(comment: string): Refusal {
