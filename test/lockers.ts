@@ -190,7 +190,7 @@ export class Party {
   ): Promise<OutboxItem> {
     const { type, thid, body, attachments, id = newMessageId(secureRandom) } = message
     const { records, outbox, contacts } = this.locker
-    const report = type.endsWith('/problem-report')
+    const report = type.endsWith('problem-report')
     await records.change((batch) =>
       outbox.enqueue(batch, {
         to: contacts.get(to.name).did,
