@@ -20,21 +20,26 @@ const UNWANTED = new Set([
 ])
 const START_MS = 20_000
 
-/** Starts a browser, or says why there is none. `PACKAGED_BROWSER=1`: the one from npm, whatever else there is. */
-export async function startBrowser(): Promise<Browser | { readonly reason: string }> {
+/**
+ * Starts a browser, or says why there is none. `more`: arguments of its own for it. `PACKAGED_BROWSER=1`: the
+ * one from npm, whatever else there is.
+ */
+export async function startBrowser(
+  more: readonly string[] = []
+): Promise<Browser | { readonly reason: string }> {
   try {
     const packaged = process.env['PACKAGED_BROWSER'] === '1'
     const system = packaged ? undefined : SYSTEM_BROWSERS.find((path) => existsSync(path))
     if (system !== undefined)
       return await chromium.launch({
         executablePath: system,
-        args: ['--no-sandbox', '--disable-dev-shm-usage'],
+        args: ['--no-sandbox', '--disable-dev-shm-usage', ...more],
         timeout: START_MS
       })
     const packed = (await import('@sparticuz/chromium')).default
     return await chromium.launch({
       executablePath: await packed.executablePath(),
-      args: [...packed.args.filter((argument) => !UNWANTED.has(argument)), '--no-sandbox'],
+      args: [...packed.args.filter((argument) => !UNWANTED.has(argument)), '--no-sandbox', ...more],
       timeout: START_MS
     })
   } catch (error) {
