@@ -48,15 +48,12 @@ export type {
   Documents,
   VersionFacts
 } from './documents.ts'
-export type { TypeFacts } from './credential-types.ts'
 export type { CredentialFacts, Credentials } from './credentials.ts'
 export type { Issuance, IssuanceFacts, IssuedFacts } from './issuance.ts'
-export type { IssuerFacts, IssuerProfile } from './issuer.ts'
 export type { LinkFacts } from './links.ts'
 export type { OutboxItem } from './outbox.ts'
 export type { GrantFacts, InboxItem, RequestFacts, Sharing } from './sharing.ts'
 export { ISSUING_SCOPES, STAFF_ROLES, type StaffFacts } from './staff.ts'
-export type { ImportReport, RegistryRecord } from './registry.ts'
 export type { TokenFacts } from './tokens.ts'
 export type { RecoveryKit, Secret, VaultState } from './vault.ts'
 export { VERIFIED_BYTES_MAX, type Verification } from './verification.ts'

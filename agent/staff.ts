@@ -28,8 +28,8 @@ import type { Batch, Collection, Records } from './records.ts'
 export const STAFF_ROLES = ['owner', 'admin', 'issuer', 'registrar', 'auditor', 'service'] as const
 export type StaffRole = (typeof STAFF_ROLES)[number]
 
-/** What staff may do; also the scopes that an account's token carries. */
-export const STAFF_ACTIONS = [
+/** What of issuing a token may be allowed: an account's by its role, the owner's own as the owner says. */
+export const ISSUING_SCOPES = [
   'issuer:read',
   'issuer:change',
   'issuer:rotate-key',
@@ -43,9 +43,11 @@ export const STAFF_ACTIONS = [
   'credentials:read',
   'credentials:issue',
   'credentials:approve',
-  'credentials:revoke',
-  'activity:read'
+  'credentials:revoke'
 ] as const
+
+/** What staff may do; also the scopes that an account's token carries. */
+export const STAFF_ACTIONS = [...ISSUING_SCOPES, 'activity:read'] as const
 export type StaffAction = (typeof STAFF_ACTIONS)[number]
 
 /**

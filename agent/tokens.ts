@@ -17,6 +17,7 @@ import type { Audit } from './audit.ts'
 import type { Clock, Logger, Random } from './components.ts'
 import { LockerError } from './errors.ts'
 import type { Collection, Records } from './records.ts'
+import { ISSUING_SCOPES } from './staff.ts'
 
 /** What a token may be allowed; `admin` implies the others. */
 const TOKEN_SCOPES = [
@@ -26,6 +27,7 @@ const TOKEN_SCOPES = [
   'inbox',
   'contacts',
   'activity',
+  ...ISSUING_SCOPES,
   'admin'
 ] as const
 

@@ -5,6 +5,7 @@
  * |-----------|----------------------------------------------------|------------------------------|
  * | `run`     | `Authorization: Bearer` the run token of run.json  | everything (`admin`)         |
  * | `token`   | `Authorization: Bearer` a token the owner made     | the token's scopes           |
+ * | `staff`   | `Authorization: Bearer` the token of an account    | what its role may (agent/staff.ts) |
  * | `session` | the session cookie, from a one-time token          | everything (`admin`)         |
  * | `none`    | –                                                  | the routes without a scope   |
  *
@@ -15,7 +16,7 @@
  * @module
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { Agent, Clock, Random } from '../agent/agent.ts'
+import { ISSUING_SCOPES, type Agent, type Clock, type Random } from '../agent/agent.ts'
 import { LockerError } from '../agent/errors.ts'
 
 /** What a token may be allowed. `admin` implies all. */
@@ -26,6 +27,7 @@ export const SCOPES = [
   'inbox',
   'contacts',
   'activity',
+  ...ISSUING_SCOPES,
   'admin'
 ] as const
 
@@ -62,17 +64,22 @@ export type Caller =
   | { readonly kind: 'none' }
   | { readonly kind: 'run' }
   | { readonly kind: 'session'; readonly id: string }
-  | { readonly kind: 'token'; readonly id: string; readonly scopes: readonly string[] }
+  | { readonly kind: 'token' | 'staff'; readonly id: string; readonly scopes: readonly string[] }
 
 /** Stable name of a caller, to tell one caller's idempotency keys from another's. */
 export function callerId(caller: Caller): string {
   return 'id' in caller ? `${caller.kind}/${caller.id}` : caller.kind
 }
 
+/** Who it was, for records and the log: the id of a member of staff, else `owner`. */
+export function actorOf(caller: Caller): string {
+  return caller.kind === 'staff' ? caller.id : 'owner'
+}
+
 /** Whether the caller may use a route of this access. */
 export function permits(caller: Caller, access: Access): boolean {
   if (access === 'none') return true
-  if (caller.kind !== 'token') return caller.kind !== 'none'
+  if (caller.kind !== 'token' && caller.kind !== 'staff') return caller.kind !== 'none'
   return access === 'any' || caller.scopes.includes(access) || caller.scopes.includes('admin')
 }
 
@@ -190,9 +197,12 @@ export class Authenticator {
   /** Whether the caller's proof still holds; asked again during long answers. */
   holds(caller: Caller): boolean {
     if (caller.kind === 'session') return this.#sessions.live(caller.id)
-    // The list of tokens can be read only while the locker is open.
-    if (caller.kind !== 'token' || this.#agent.vault.state !== 'open') return true
-    const facts = this.#agent.tokens.list().find(({ id }) => id === caller.id)
+    // Tokens and accounts can be read only while the locker is open.
+    if (!('scopes' in caller) || this.#agent.vault.state !== 'open') return true
+    const { staff, tokens } = this.#agent
+    const known: ReadonlyArray<{ id: string; expiresAt?: string }> =
+      caller.kind === 'staff' ? staff.list() : tokens.list()
+    const facts = known.find(({ id }) => id === caller.id)
     if (facts === undefined) return false
     return (
       facts.expiresAt === undefined || Date.parse(facts.expiresAt) > this.#clock.now().getTime()
@@ -213,10 +223,20 @@ export class Authenticator {
         'vault-sealed',
         'the locker is locked; its tokens can be checked once it is open'
       )
-    const facts = this.#agent.vault.state === 'open' ? this.#agent.tokens.check(token) : undefined
-    if (facts === undefined)
+    const caller = this.#agent.vault.state === 'open' ? this.#known(token) : undefined
+    if (caller === undefined)
       throw new LockerError('not-authenticated', 'the bearer token is unknown, expired or revoked')
-    return { kind: 'token', id: facts.id, scopes: facts.scopes }
+    return caller
+  }
+
+  /** Both lists are asked, so the time says nothing about which one a guess was meant for. */
+  #known(token: string): Caller | undefined {
+    const own = this.#agent.tokens.check(token)
+    const staff = this.#agent.staff.check(token)
+    if (own !== undefined) return { kind: 'token', id: own.id, scopes: own.scopes }
+    if (staff === undefined) return undefined
+    const scopes = staff.scopes.map((scope) => (scope === 'activity:read' ? 'activity' : scope))
+    return { kind: 'staff', id: staff.id, scopes }
   }
 }
 

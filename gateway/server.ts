@@ -7,6 +7,7 @@
 import type { RequestListener } from 'node:http'
 import type { Agent, Clock, Logger, Random } from '../agent/agent.ts'
 import { Authenticator, Sessions } from './auth.ts'
+import type { CertificateRenderer } from './certificate.ts'
 import { EventHub } from './events.ts'
 import { Idempotency } from './idempotency.ts'
 import { RATES, rateLimits, type Rates } from './limits.ts'
@@ -39,6 +40,8 @@ export interface GatewayComponents {
   readonly limits?: GatewayLimits
   /** Further host names of the private listener, e.g. behind a reverse proxy. Default none. */
   readonly hosts?: readonly string[]
+  /** Makes certificates of credentials; without it their route answers with a problem. */
+  readonly certificates?: CertificateRenderer
   /** Proxies before the public listener whose `X-Forwarded-For` is believed. Default 0. */
   readonly trustProxy?: number
 }
@@ -84,7 +87,13 @@ export function createGateway(components: GatewayComponents): Gateway {
       openApi: () => (openApi ??= openApiText(tables, node.version)),
       ready: () => ready
     }),
-    public: publicApp({ ...common, listener: 'public', routes: forAll, trustProxy }),
+    public: publicApp({
+      ...common,
+      listener: 'public',
+      authenticator,
+      routes: forAll,
+      trustProxy
+    }),
     oneTimeUrlToken: () => sessions.issueToken(),
     close: () => {
       ready = false

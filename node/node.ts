@@ -15,6 +15,7 @@ import { createGateway } from '../gateway/server.ts'
 import type { BlockStore } from './blocks.ts'
 import { openBlocks } from './blocks.ts'
 import { systemClock, systemRandom } from './clock.ts'
+import { createCertificateRenderer } from './certificates.ts'
 import type { Config } from './config.ts'
 import type { GuardedFetch } from './guarded-fetch.ts'
 import { createGuardedFetch } from './guarded-fetch.ts'
@@ -111,6 +112,8 @@ async function open(config: Config, log: Log, closing: Closing): Promise<Running
   await network.start(agent)
 
   const runToken = Buffer.from(systemRandom(RUN_TOKEN_BYTES)).toString('base64url')
+  const certificates = createCertificateRenderer()
+  closing.push(['certificates', async () => certificates.close()])
   const gateway = createGateway({
     agent,
     node: nodeFacts({ config, home, agent, blocks, network, urls }),
@@ -119,6 +122,7 @@ async function open(config: Config, log: Log, closing: Closing): Promise<Running
     random: systemRandom,
     logger: log.forComponent('gateway'),
     pageFolder: pageFolder(),
+    certificates,
     limits: { uploadBytesMax: config.uploadBytesMax },
     hosts: config.private.hosts,
     trustProxy: config.trustProxy

@@ -1,13 +1,20 @@
 /**
- * The inbox: grants offered to the owner, and requests for the owner's documents.
+ * The inbox: grants and credentials offered to the owner, and requests of others.
  *
  * @module
  */
 import { z } from 'zod'
-import type { Agent, GrantFacts, InboxItem } from '../../agent/agent.ts'
+import type {
+  Agent,
+  GrantFacts,
+  InboxItem,
+  IssuanceFacts,
+  RequestFacts
+} from '../../agent/agent.ts'
 import { LockerError } from '../../agent/errors.ts'
 import { etagOf, sendContent } from '../content.ts'
 import { documentHeaders } from '../headers.ts'
+import { issuanceFacts } from '../issuing-schemas.ts'
 import { pageOf } from '../paging.ts'
 import { jsonRoute, streamRoute, type Route } from '../route.ts'
 import {
@@ -35,7 +42,7 @@ function reading(agent: Agent): readonly Route[] {
       query: pageQuery,
       answer: page(inboxItem),
       answers: 'Items',
-      handle: ({ query }) => pageOf(documentItems(agent), query, ({ id }) => id)
+      handle: ({ query }) => pageOf(agent.inbox(), query, ({ id }) => id)
     }),
     jsonRoute({
       method: 'get',
@@ -78,11 +85,13 @@ function answering(agent: Agent): readonly Route[] {
       method: 'post',
       path: '/inbox/:id/accept',
       access: 'inbox',
-      summary: 'Accept a grant; a copy is in the locker when this answers',
+      summary:
+        'Accept a grant, of which a copy is in the locker when this answers; or a credential, which arrives later',
       pathSchema: byId,
-      answer: grantFacts,
-      answers: 'The grant',
+      answer: z.union([grantFacts, issuanceFacts]),
+      answers: 'The grant, or the exchange of the credential',
       handle: ({ path, signal }) => {
+        if (kindOf(agent, path.id) === 'credential-offer') return agent.issuance.accept(path.id)
         received(agent, path.id)
         return agent.sharing.accept(path.id, { signal })
       }
@@ -91,16 +100,13 @@ function answering(agent: Agent): readonly Route[] {
       method: 'post',
       path: '/inbox/:id/decline',
       access: 'inbox',
-      summary: 'Decline a grant or a request',
+      summary: 'Decline what was offered or asked for',
       pathSchema: byId,
       body: withReason,
       bodyOptional: true,
-      answer: z.union([grantFacts, requestFacts]),
-      answers: 'The grant or the request',
-      handle: ({ path, body }) =>
-        find(agent, path.id).kind === 'grant'
-          ? agent.sharing.decline(path.id, body.reason)
-          : agent.sharing.declineRequest(path.id, body.reason)
+      answer: z.union([grantFacts, requestFacts, issuanceFacts]),
+      answers: 'The grant, the request or the exchange',
+      handle: ({ path, body }) => decline(agent, find(agent, path.id), body)
     }),
     jsonRoute({
       method: 'post',
@@ -129,13 +135,31 @@ function answering(agent: Agent): readonly Route[] {
   ]
 }
 
-/** What the routes below answer; credentials are answered by those of issuing. */
-function documentItems(agent: Agent): readonly InboxItem[] {
-  return agent.inbox().filter(({ kind }) => kind === 'grant' || kind === 'request')
+/** Says no in the protocol the item came by. */
+function decline(
+  agent: Agent,
+  { id, kind }: InboxItem,
+  { reason }: { reason?: string }
+): Promise<GrantFacts | RequestFacts | IssuanceFacts> {
+  switch (kind) {
+    case 'grant':
+      return agent.sharing.decline(id, reason)
+    case 'request':
+      return agent.sharing.declineRequest(id, reason)
+    case 'credential-offer':
+      return agent.issuance.decline(id, reason)
+    case 'credential-request':
+      break
+  }
+  return agent.issuance.refuse(id, reason === undefined ? {} : { reason })
+}
+
+function kindOf(agent: Agent, id: string): InboxItem['kind'] | undefined {
+  return agent.inbox().find((known) => known.id === id)?.kind
 }
 
 function find(agent: Agent, id: string): InboxItem {
-  const item = documentItems(agent).find((known) => known.id === id)
+  const item = agent.inbox().find((known) => known.id === id)
   if (item === undefined) throw unknown(id)
   return item
 }

@@ -15,6 +15,7 @@ import type {
   LinkFacts,
   OutboxItem,
   OwnerFacts,
+  StaffFacts,
   RecoveryKit,
   Secret,
   TokenFacts,
@@ -29,9 +30,6 @@ import { FakeSharing } from './fake-sharing.ts'
 export const PASSPHRASE = 'correct horse battery staple'
 export const WORDS = Array.from({ length: 24 }, () => 'abandon')
 
-/** A feature that answers every call with `issuer-absent`. */
-const absent = (): never => refuse('issuer-absent')
-
 export class FakeAgent implements Agent, FakeCore {
   readonly clock: Clock
   readonly documents: FakeDocuments
@@ -39,13 +37,15 @@ export class FakeAgent implements Agent, FakeCore {
   readonly received: Uint8Array[] = []
   readonly verification: Agent['verification']
   /** No credentials in this fake: what the gateway does with them is tested with whole agents. */
-  readonly credentials = doorTo<Agent['credentials']>(absent)
-  readonly issuance = doorTo<Agent['issuance']>(absent)
-  readonly issuer = doorTo<Agent['issuer']>(absent)
-  readonly types = doorTo<Agent['types']>(absent)
-  readonly registry = doorTo<Agent['registry']>(absent)
-  readonly staff = doorTo<Agent['staff']>(absent)
-  readonly statusLists = doorTo<Agent['statusLists']>(absent)
+  readonly credentials = doorTo<Agent['credentials']>(() => this.#absent())
+  readonly issuance = doorTo<Agent['issuance']>(() => this.#absent())
+  readonly issuer = doorTo<Agent['issuer']>(() => this.#absent())
+  readonly types = doorTo<Agent['types']>(() => this.#absent())
+  readonly registry = doorTo<Agent['registry']>(() => this.#absent())
+  /** Accounts by their tokens, as a test puts them there; nothing else is known of staff. */
+  readonly staffTokens = new Map<string, StaffFacts>()
+  readonly staff = doorTo<Agent['staff']>(() => this.#staff())
+  readonly statusLists = doorTo<Agent['statusLists']>(() => this.#absent())
   damage: Agent['damage'] = []
   readonly contactMap = new Map<string, ContactFacts>()
   readonly outboxItems: OutboxItem[] = []
@@ -76,6 +76,29 @@ export class FakeAgent implements Agent, FakeCore {
     await agent.vault.create({ name: 'Alice', passphrase: PASSPHRASE })
     if (state === 'sealed') await agent.vault.seal()
     return agent
+  }
+
+  /** A feature that answers every call with `issuer-absent`. */
+  #absent(): never {
+    this.guard()
+    return refuse('issuer-absent')
+  }
+
+  /** Knows tokens; everything else of it is absent. */
+  #staff(): Agent['staff'] {
+    this.guard()
+    const absent = (): never => this.#absent()
+    return {
+      check: (token) => this.staffTokens.get(token),
+      list: () => [...this.staffTokens.values()],
+      get: absent,
+      add: absent,
+      change: absent,
+      replaceToken: absent,
+      remove: absent,
+      require: absent,
+      mayApprove: absent
+    }
   }
 
   guard(): void {

@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { expect } from 'chai'
 import type { VaultState } from '../../agent/agent.ts'
+import { PERMISSIONS, STAFF_ACTIONS, STAFF_ROLES, type StaffRole } from '../../agent/staff.ts'
 import { SCOPES, type Access, type Scope } from '../../gateway/auth.ts'
 import { createGateway, type Gateway } from '../../gateway/server.ts'
 import { PASSPHRASE, FakeAgent, WORDS } from '../gateway/fake-agent.ts'
@@ -109,6 +110,58 @@ const ROWS: readonly Row[] = [
   { route: 'post /backups',           access: 'admin',    open: 200, sealed: 423, new: 409, path: at('/backups') },
   { route: 'post /backups/restore',   access: 'admin',    open: 409, sealed: 409, new: 200, path: at('/backups/restore') },
   { route: 'post /verifications',     access: 'any',      open: 200, sealed: 200, new: 200, path: at('/verifications') },
+  // The agent of this table has no issuer: whoever may is told so.
+  { route: 'get /issuer', access: 'issuer:read', open: 409, sealed: 423, new: 409, path: at('/issuer') },
+  { route: 'post /issuer', access: 'admin', open: 409, sealed: 423, new: 409, path: at('/issuer'), body: () => ({ names: { en: 'U' }, categories: ['education'] }) },
+  { route: 'patch /issuer', access: 'issuer:change', open: 409, sealed: 423, new: 409, path: at('/issuer'), body: () => ({ secondApproval: true }) },
+  { route: 'post /issuer/keys', access: 'issuer:rotate-key', open: 409, sealed: 423, new: 409, path: at('/issuer/keys') },
+  { route: 'get /issuer/descriptor', access: 'issuer:read', open: 409, sealed: 423, new: 409, path: at('/issuer/descriptor') },
+  { route: 'get /issuer/staff', access: 'staff:read', open: 200, sealed: 423, new: 409, path: at('/issuer/staff') },
+  { route: 'post /issuer/staff', access: 'staff:change', open: 409, sealed: 423, new: 409, path: at('/issuer/staff'), body: () => ({ name: 'Ravi', role: 'issuer' }) },
+  { route: 'patch /issuer/staff/:id', access: 'staff:change', open: 409, sealed: 423, new: 409, path: at('/issuer/staff/x1'), body: () => ({ role: 'admin' }) },
+  { route: 'post /issuer/staff/:id/token', access: 'staff:change', open: 409, sealed: 423, new: 409, path: at('/issuer/staff/x1/token') },
+  { route: 'delete /issuer/staff/:id', access: 'staff:change', open: 409, sealed: 423, new: 409, path: at('/issuer/staff/x1') },
+  { route: 'get /issuer/types', access: 'types:read', open: 409, sealed: 423, new: 409, path: at('/issuer/types') },
+  { route: 'get /issuer/types/:id', access: 'types:read', open: 409, sealed: 423, new: 409, path: at('/issuer/types/degree') },
+  { route: 'post /issuer/types', access: 'types:change', open: 409, sealed: 423, new: 409, path: at('/issuer/types'), body: () => ({ id: 'degree' }) },
+  { route: 'post /issuer/types/:id/publish', access: 'types:publish', open: 409, sealed: 423, new: 409, path: at('/issuer/types/degree/publish') },
+  { route: 'post /issuer/types/:id/versions/:version/deprecate', access: 'types:publish', open: 409, sealed: 423, new: 409, path: at('/issuer/types/degree/versions/1.0.0/deprecate') },
+  { route: 'delete /issuer/types/:id/versions/:version', access: 'types:change', open: 409, sealed: 423, new: 409, path: at('/issuer/types/degree/versions/1.0.0') },
+  { route: 'get /issuer/records', access: 'registry:read', open: 409, sealed: 423, new: 409, path: at('/issuer/records') },
+  { route: 'get /issuer/records/:type', access: 'registry:read', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree') },
+  { route: 'post /issuer/records/:type/import', access: 'registry:change', open: 415, sealed: 415, new: 415, path: at('/issuer/records/degree/import') },
+  { route: 'post /issuer/records/:type/match', access: 'registry:read', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree/match'), body: () => ({ name: 'Asha' }) },
+  { route: 'post /issuer/records/:type', access: 'registry:change', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree'), body: () => ({ name: 'Asha' }) },
+  { route: 'get /issuer/records/:type/:id', access: 'registry:read', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree/x1') },
+  { route: 'patch /issuer/records/:type/:id', access: 'registry:change', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree/x1'), body: () => ({ name: 'Asha' }) },
+  { route: 'delete /issuer/records/:type/:id', access: 'registry:change', open: 409, sealed: 423, new: 409, path: at('/issuer/records/degree/x1') },
+  { route: 'get /issuer/credentials', access: 'credentials:read', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials') },
+  { route: 'post /issuer/credentials', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials'), body: () => ({ type: 'degree', claims: {}, to: BOB }) },
+  { route: 'get /issuer/credentials/:id', access: 'credentials:read', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1') },
+  { route: 'post /issuer/credentials/:id/approve', access: 'credentials:approve', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/approve') },
+  { route: 'post /issuer/credentials/:id/replace', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/replace') },
+  { route: 'post /issuer/credentials/:id/withdraw', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/withdraw') },
+  { route: 'post /issuer/credentials/:id/revoke', access: 'credentials:revoke', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/revoke') },
+  { route: 'post /issuer/credentials/:id/suspend', access: 'credentials:revoke', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/suspend') },
+  { route: 'post /issuer/credentials/:id/reinstate', access: 'credentials:revoke', open: 409, sealed: 423, new: 409, path: at('/issuer/credentials/x1/reinstate') },
+  { route: 'get /issuer/exchanges', access: 'credentials:read', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges') },
+  { route: 'get /issuer/exchanges/:thid', access: 'credentials:read', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1') },
+  { route: 'get /issuer/exchanges/:thid/candidates', access: 'registry:read', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1/candidates') },
+  { route: 'post /issuer/exchanges/:thid/deliver', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1/deliver'), body: () => ({ record: 'r1' }) },
+  { route: 'post /issuer/exchanges/:thid/pending', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1/pending') },
+  { route: 'post /issuer/exchanges/:thid/refuse', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1/refuse') },
+  { route: 'post /issuer/exchanges/:thid/sign', access: 'credentials:issue', open: 409, sealed: 423, new: 409, path: at('/issuer/exchanges/t1/sign') },
+  { route: 'get /credentials', access: 'documents:read', open: 409, sealed: 423, new: 409, path: at('/credentials') },
+  { route: 'get /credentials/:id', access: 'documents:read', open: 409, sealed: 423, new: 409, path: at('/credentials/x1') },
+  { route: 'get /credentials/:id/verdict', access: 'documents:read', open: 409, sealed: 423, new: 409, path: at('/credentials/x1/verdict') },
+  { route: 'get /credentials/:id/certificate', access: 'documents:read', open: 409, sealed: 423, new: 409, path: at('/credentials/x1/certificate') },
+  { route: 'get /exchanges', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges') },
+  { route: 'get /exchanges/:thid', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges/t1') },
+  { route: 'post /exchanges', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges'), body: () => ({ to: BOB, type: 'degree' }) },
+  { route: 'post /exchanges/:thid/accept', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges/t1/accept') },
+  { route: 'post /exchanges/:thid/decline', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges/t1/decline') },
+  { route: 'post /exchanges/:thid/cancel', access: 'inbox', open: 409, sealed: 423, new: 409, path: at('/exchanges/t1/cancel') },
+
   { route: 'get /events',             access: 'any',      open: 200, sealed: 200, new: 200, path: at('/events') }
 ]
 
@@ -125,6 +178,7 @@ type Caller =
   | 'unknown token'
   | 'expired token'
   | 'no bearer scheme'
+  | `staff ${StaffRole}`
   | `token ${Scope}`
 
 const CALLERS: readonly Caller[] = [
@@ -140,15 +194,23 @@ const CALLERS: readonly Caller[] = [
   'unknown token',
   'expired token',
   'no bearer scheme',
+  ...STAFF_ROLES.map((role) => `staff ${role}` as const),
   ...SCOPES.map((scope) => `token ${scope}` as const)
 ]
+
+/** While the locker is not open nobody can read what a token may: one of each kind stands for all. */
+const CALLERS_UNREAD = CALLERS.filter(
+  (caller) =>
+    !/^(?:staff|token) /.test(caller) || caller === 'staff owner' || caller === 'token admin'
+)
 
 /** The rules. Everything that is not allowed is refused before the body is looked at. */
 function expected(row: Row, caller: Caller, state: State): number {
   const change = !row.route.startsWith('get ')
   if (/another|no origin/.test(caller)) return 403
   if (caller === 'no bearer scheme') return 401
-  if (caller.includes('token') && caller !== 'run token') {
+  const role = STAFF_ROLES.find((each) => caller === `staff ${each}`)
+  if (role !== undefined || (caller.includes('token') && caller !== 'run token')) {
     // Tokens are kept in the locker: closed, nobody can say whether one is good.
     if (state === 'sealed') return 423
     if (state === 'new' || caller === 'unknown token' || caller === 'expired token') return 401
@@ -156,10 +218,19 @@ function expected(row: Row, caller: Caller, state: State): number {
   if (row.access === 'none') return caller === 'session without header' && change ? 403 : row[state]
   if (caller === 'none') return 401
   if (caller === 'session without header' && change) return 403
+  if (role !== undefined && row.access !== 'any' && !roleMay(role, row.access)) return 403
   const scope = /^token (.*)$/.exec(caller)?.[1]
   if (scope !== undefined && scope !== 'admin' && row.access !== 'any' && scope !== row.access)
     return 403
   return row[state]
+}
+
+/** By the table of agent/staff.ts; the log is read by the scope of the same name without its `:read`. */
+function roleMay(role: StaffRole, access: Access): boolean {
+  const action = STAFF_ACTIONS.find(
+    (each) => each === access || (each === 'activity:read' && access === 'activity')
+  )
+  return action !== undefined && PERMISSIONS[action].includes(role)
 }
 
 /** One agent with its cast, and credentials of every caller. */
@@ -212,7 +283,7 @@ describe('gateway: access table', () => {
         stage = await setStage(state, port)
         const seen: Record<string, number> = {}
         const want: Record<string, number> = {}
-        for (const caller of CALLERS) {
+        for (const caller of state === 'open' ? CALLERS : CALLERS_UNREAD) {
           want[caller] = expected(row, caller, state)
           seen[caller] = await ask(row, caller)
           // Whoever was let in may have changed what the next caller asks for.
@@ -256,6 +327,12 @@ async function setStage(state: State, port: number): Promise<Stage> {
         `token ${scope}`,
         (await agent.tokens.create({ name: scope, scopes: [scope] })).token
       )
+    for (const role of STAFF_ROLES) {
+      const scopes = STAFF_ACTIONS.filter((action) => PERMISSIONS[action].includes(role))
+      const createdAt = clock.now().toISOString()
+      agent.staffTokens.set(`els_${role}`, { id: role, name: role, role, scopes, createdAt })
+      tokens.set(`staff ${role}`, `els_${role}`)
+    }
     const expiresAt = new Date(clock.now().getTime() + 1_000)
     const { token } = await agent.tokens.create({ name: 'old', scopes: ['admin'], expiresAt })
     tokens.set('expired token', token)
