@@ -28,7 +28,7 @@ import type { Refusal } from './exchanges.ts'
 import type { Batch, Collection, Records } from './records.ts'
 
 /** What the issuer has said last; `current` when nothing. */
-export type CredentialState = 'current' | 'suspended' | 'revoked' | 'replaced'
+type CredentialState = 'current' | 'suspended' | 'revoked' | 'replaced'
 
 export interface CredentialFacts {
   /** Id of the document, and of the credential here. */
@@ -64,7 +64,7 @@ export interface CredentialFacts {
 }
 
 /** What a verdict on a kept credential starts from. */
-export interface VerdictInput {
+interface VerdictInput {
   /** JSON text or compact SD-JWT, as it was issued. */
   readonly text: string
   /** JSON of the verification bundle; `undefined` when none came along. */

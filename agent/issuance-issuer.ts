@@ -246,6 +246,17 @@ export class IssuerSide {
     )
   }
 
+  /** Ends a thread from this side because the contact is being forgotten. */
+  async cancel(thid: string, reason: string): Promise<void> {
+    const { records, threads } = this.#components
+    await records.change((batch) =>
+      this.#end(batch, threads.get(thid, 'issuer'), ISSUANCE_PROBLEMS.cancelled, {
+        by: 'owner',
+        reason
+      })
+    )
+  }
+
   /** Signs what the holder has accepted, after a fault of ours is gone. Throws `exchange-state`. */
   async sign(thid: string): Promise<IssuedFacts> {
     const { records, issued, threads } = this.#components

@@ -37,7 +37,7 @@ import type { Outbox } from './outbox.ts'
 import type { Batch, Collection, Records } from './records.ts'
 
 /** How long a message of a thread is worth delivering, milliseconds: people are away, institutions take days. */
-export const ISSUANCE_MESSAGE_MS = 30 * 24 * 3_600_000
+const ISSUANCE_MESSAGE_MS = 30 * 24 * 3_600_000
 
 /**
  * Threads one contact may have opened here. Beyond it the oldest ended ones are forgotten; when none has
@@ -46,7 +46,7 @@ export const ISSUANCE_MESSAGE_MS = 30 * 24 * 3_600_000
 export const ISSUANCE_THREADS_PER_CONTACT_MAX = 1000
 
 /** What a thread waits for from the owner of this locker, or from the issuer's staff. */
-export type Attention =
+type Attention =
   | 'accept' // holder: an offer
   | 'choose' // issuer: no record fits by itself; a person says what to issue, or refuses
   | 'approve' // issuer: prepared, and a second person has to approve it

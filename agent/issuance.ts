@@ -197,6 +197,9 @@ async function repairLists(
   logger.warn('status-lists-damaged', { repaired: whole })
 }
 
+/** Said to a contact that is being forgotten. */
+const CONTACT_REMOVED = 'contact removed'
+
 class AgentIssuance implements IssuanceStore {
   readonly #threads: Threads
   readonly #issued: IssuedRecords
@@ -245,6 +248,7 @@ class AgentIssuance implements IssuanceStore {
             : credentials.told(batch, notice, contact)
         }
       })
+    contacts.onRemove((contact) => this.#contactRemoved(contact))
     exchanges.onHeard((did) =>
       background.run('issuance-offer-failed', () => this.#issuer.awaited.heard(did))
     )
@@ -484,6 +488,19 @@ class AgentIssuance implements IssuanceStore {
     const arrival = { batch, contact, thread: { ...thread, state } }
     if (thread.role === 'issuer') this.#issuer.ended(arrival, report, reason)
     else this.#holder.ended(arrival, report, reason)
+  }
+
+  /** A contact is being forgotten: what is open with it ends on both sides. */
+  async #contactRemoved({ did }: ContactFacts): Promise<void> {
+    const open = [...this.#threads.all()].filter(
+      ({ contact, state }) => contact === did && !isFinal(state)
+    )
+    for (const { id, role, state } of open) {
+      // What has been signed is out, and its holder may still say that it has come.
+      if (role === 'issuer' && state === 'issued') continue
+      if (role === 'issuer') await this.#issuer.cancel(id, CONTACT_REMOVED)
+      else await this.#holder.end(id, 'cancelled', CONTACT_REMOVED)
+    }
   }
 
   /** The thread a message opens: it must be the thread's first, so its id is the thread's. */

@@ -37,7 +37,7 @@ export const HISTORY_MAX = 240
 /** Status entries of one credential: revocation and suspension. */
 const STATUS_ENTRIES_MAX = 4
 
-export const ISSUED_STATES = [
+const ISSUED_STATES = [
   'awaiting-approval', // prepared; a second person has to approve
   'awaiting-contact', // approved; the invitation has not been answered
   'offered',
@@ -47,12 +47,12 @@ export const ISSUED_STATES = [
   'declined', // the holder did not want it
   'withdrawn' // the issuer took the offer back
 ] as const
-export type IssuedState = (typeof ISSUED_STATES)[number]
+type IssuedState = (typeof ISSUED_STATES)[number]
 
 /** States in which an offer can still become a credential. */
 const OPEN: ReadonlySet<IssuedState> = new Set(['awaiting-approval', 'awaiting-contact', 'offered'])
 
-export const ISSUED_STATUSES = ['unsigned', 'valid', 'suspended', 'revoked', 'replaced'] as const
+const ISSUED_STATUSES = ['unsigned', 'valid', 'suspended', 'revoked', 'replaced'] as const
 export type IssuedStatus = (typeof ISSUED_STATUSES)[number]
 
 /** What happened to a credential, by whom: `owner`, the id of a member of staff, a contact's DID, or `locker`. */

@@ -80,7 +80,7 @@ export async function setUpIssuer(
   await party.locker.types.publish(TYPE)
 }
 
-export function threadOf({ thid }: IssuedFacts): string {
+function threadOf({ thid }: IssuedFacts): string {
   if (thid === undefined) throw new Error('it has no thread')
   return thid
 }

@@ -14,6 +14,7 @@ import {
 } from '../../protocols/issuance-attachments.ts'
 import { issuanceMessageType } from '../../protocols/issuance.ts'
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { KEEP_RETRIES_MS } from '../../agent/issuance-holder.ts'
 import { MARKS, openIssuanceCast, TYPE, type IssuanceCast } from './issuance-cast.ts'
 
 const SEED = new Uint8Array(32).fill(7)
@@ -329,7 +330,7 @@ describe('agent/issuance, against hostile parties', () => {
         verificationMethod: [],
         assertionMethod: []
       })
-      await cast.lockers.clock.advance(3_600_000)
+      await cast.lockers.clock.advance(KEEP_RETRIES_MS[0] ?? 0)
       await cast.lockers.settled()
       expect(asha.locker.issuance.get(offered)).to.deep.include({ state: 'abandoned' })
       expect(asha.locker.issuance.get(offered).reason).to.match(/^issuer-key: |^proof: /)

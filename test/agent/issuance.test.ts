@@ -236,6 +236,20 @@ describe('agent/issuance, from offer to credential', () => {
     expect((await issuance.revoke(facts.id, { reason: 'typo' })).status).to.equal('revoked')
   })
 
+  it('ends what is open with a contact that is removed', async () => {
+    const issued = await cast.offered()
+    const thid = cast.threadOf(issued)
+    const { contacts, issuance } = university.locker
+    await contacts.remove(contacts.get('Asha').did)
+    await cast.lockers.settled()
+    expect(issuance.get(thid).state).to.equal('abandoned')
+    expect(issuance.issuedCredential(issued.id).state).to.equal('withdrawn')
+    expect(asha.locker.issuance.get(thid)).to.deep.include({
+      state: 'abandoned',
+      reason: 'contact removed'
+    })
+  })
+
   it('has an entry in both logs for everything that happened', async () => {
     await cast.delivered()
     expect(await credentialActions(university)).to.deep.equal([
