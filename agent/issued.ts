@@ -253,13 +253,6 @@ export class IssuedRecords {
     })
   }
 
-  /** The one of a series that holds now; `undefined` before the first is signed and after the last was revoked. */
-  current(series: string): IssuedCredential | undefined {
-    for (const credential of this.all())
-      if (credential.series === series && isCurrent(credential)) return credential
-    return undefined
-  }
-
   /** What is on its way to take this one's place. */
   replacement(id: string): IssuedCredential | undefined {
     for (const credential of this.all())
