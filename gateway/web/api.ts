@@ -7,15 +7,20 @@
  *
  * @module
  */
+import type { JsonObject } from '../../protocols/credential/json.ts'
 import { Problem, asProblem, problemOf } from './problem.ts'
 import type {
   ActivityEntry,
   CheckReport,
   ContactFacts,
+  CredentialFacts,
   DocumentFacts,
   GrantFacts,
   InboxItem,
   InvitationFacts,
+  IssuanceFacts,
+  IssuedFacts,
+  IssuerFacts,
   LinkFacts,
   Listed,
   NodeState,
@@ -28,7 +33,9 @@ import type {
   Secret,
   ShareFacts,
   StorageFacts,
-  TokenFacts
+  TokenFacts,
+  TypeFacts,
+  Verification
 } from './wire.ts'
 
 const BASE = '/api/v1'
@@ -51,6 +58,8 @@ interface Call {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly query?: Query
   readonly json?: unknown
+  /** A body as it is, instead of `json`. */
+  readonly text?: string
   readonly signal?: AbortSignal | undefined
 }
 
@@ -212,6 +221,64 @@ export const contacts = {
     })
 }
 
+export const credentials = {
+  /** `undefined` for a document that did not come from an issuer through this locker. */
+  get: (id: string, signal?: AbortSignal): Promise<CredentialFacts | undefined> =>
+    known(call<CredentialFacts>(`/credentials/${encodeURIComponent(id)}`, { signal })),
+  /** Of one that is kept, with what came along with it. */
+  verdict: (id: string, signal?: AbortSignal): Promise<Verification> =>
+    call(`/credentials/${encodeURIComponent(id)}/verdict`, { signal }),
+  /** Of any text of a credential. */
+  judge: (text: string, signal?: AbortSignal): Promise<Verification> =>
+    call('/verifications', { method: 'POST', text, signal }),
+  certificate: async (id: string, language: string): Promise<Blob> => {
+    const path = `/credentials/${encodeURIComponent(id)}/certificate`
+    return (await answer(path, { query: { language } })).blob()
+  }
+}
+
+export const exchanges = {
+  /** Credentials offered to the owner and asked for by them. */
+  list: (signal?: AbortSignal): Promise<readonly IssuanceFacts[]> =>
+    everything<IssuanceFacts>('/exchanges', {}, signal),
+  accept: (thid: string): Promise<IssuanceFacts> =>
+    call(`/exchanges/${encodeURIComponent(thid)}/accept`, { method: 'POST' }),
+  decline: (thid: string, reason: string): Promise<IssuanceFacts> =>
+    call(`/exchanges/${encodeURIComponent(thid)}/decline`, { method: 'POST', json: why(reason) }),
+  cancel: (thid: string, reason: string): Promise<IssuanceFacts> =>
+    call(`/exchanges/${encodeURIComponent(thid)}/cancel`, { method: 'POST', json: why(reason) })
+}
+
+/** What is decided of an issued credential. */
+export type IssuedDeed = 'approve' | 'withdraw' | 'revoke' | 'suspend' | 'reinstate'
+
+export const issuer = {
+  /** `undefined` where no issuer has been set up. */
+  get: (signal?: AbortSignal): Promise<IssuerFacts | undefined> =>
+    known(call<IssuerFacts>('/issuer', { signal })),
+  types: (signal?: AbortSignal): Promise<readonly TypeFacts[]> =>
+    everything<TypeFacts>('/issuer/types', {}, signal),
+  publish: (id: string, version: string): Promise<TypeFacts> =>
+    call(`/issuer/types/${encodeURIComponent(id)}/publish`, { method: 'POST', json: { version } }),
+  issued: (signal?: AbortSignal): Promise<readonly IssuedFacts[]> =>
+    everything<IssuedFacts>('/issuer/credentials', {}, signal),
+  /** Either `to` a contact, or to whoever answers the `invitation` that is made. */
+  offer: (options: {
+    type: string
+    claims: JsonObject
+    to?: string
+    invitation?: { name?: string }
+    format?: IssuedFacts['format']
+    comment?: string
+  }): Promise<IssuedFacts & { invitation?: { url: string; expiresAt: string } }> =>
+    call('/issuer/credentials', { method: 'POST', json: options }),
+  decide: (id: string, deed: IssuedDeed, reason: string): Promise<IssuedFacts> =>
+    call(`/issuer/credentials/${encodeURIComponent(id)}/${deed}`, {
+      method: 'POST',
+      ...(deed === 'approve' ? {} : { json: why(reason) })
+    })
+}
+
 export const activity = {
   /** Newest first; `before`: entries with a smaller number only. */
   list: (
@@ -288,6 +355,21 @@ export async function bytes(
   }
 }
 
+/** `undefined` for what is not there. */
+async function known<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (thrown) {
+    const { code, status } = asProblem(thrown)
+    if (code === 'issuer-absent' || status === 404) return undefined
+    throw thrown
+  }
+}
+
+function why(reason: string): { reason?: string } {
+  return reason === '' ? {} : { reason }
+}
+
 async function call<T>(path: string, options: Call = {}): Promise<T> {
   const response = await answer(path, options)
   const text = await response.text()
@@ -302,11 +384,12 @@ async function answer(path: string, options: Call): Promise<Response> {
   const headers = new Headers({ accept: 'application/json' })
   if (method !== 'GET') headers.set('x-elocker', '1')
   if (options.json !== undefined) headers.set('content-type', 'application/json')
+  if (options.text !== undefined) headers.set('content-type', 'text/plain')
   try {
     const response = await fetch(`${BASE}${path}${queryString(options.query)}`, {
       method,
       headers,
-      body: options.json === undefined ? null : JSON.stringify(options.json),
+      body: options.json === undefined ? (options.text ?? null) : JSON.stringify(options.json),
       signal: options.signal ?? null,
       credentials: 'same-origin',
       cache: 'no-store'

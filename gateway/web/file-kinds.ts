@@ -7,7 +7,16 @@
 export type PreviewKind = 'pdf' | 'image' | 'text' | 'none'
 
 /** What an icon can tell apart. */
-export type FileKind = 'pdf' | 'image' | 'text' | 'sheet' | 'archive' | 'sound' | 'film' | 'other'
+export type FileKind =
+  | 'credential'
+  | 'pdf'
+  | 'image'
+  | 'text'
+  | 'sheet'
+  | 'archive'
+  | 'sound'
+  | 'film'
+  | 'other'
 
 const RASTER_IMAGES = new Set([
   'image/png',
@@ -23,6 +32,8 @@ const TEXT_BESIDE_TEXT = new Set([
   'application/xml',
   'application/yaml',
   'application/toml',
+  'application/vc+json',
+  'application/dc+sd-jwt',
   'image/svg+xml'
 ])
 
@@ -49,9 +60,16 @@ export function showable(mediaType: string, sizeBytes: number): boolean {
   return kind === 'text' || (kind !== 'none' && sizeBytes <= PREVIEW_BYTES_MAX)
 }
 
+/** Whether a document of this type is one credential: VCDM 2.0 §C.2, SD-JWT VC §3.1. */
+export function isCredential(mediaType: string): boolean {
+  const type = essenceOf(mediaType)
+  return type === 'application/vc+json' || type === 'application/dc+sd-jwt'
+}
+
 /** The family of a type, for its icon. */
 export function kindOf(mediaType: string): FileKind {
   const type = essenceOf(mediaType)
+  if (isCredential(type)) return 'credential'
   if (type === 'application/pdf') return 'pdf'
   if (type === 'text/csv' || /spreadsheet|ms-excel/.test(type)) return 'sheet'
   if (type.startsWith('image/')) return 'image'

@@ -15,7 +15,10 @@ const TYPES: readonly AgentEvent['type'][] = [
   'link',
   'contact',
   'outbox',
-  'activity'
+  'activity',
+  'issuance',
+  'issued',
+  'credential'
 ]
 
 /** Pause before connecting again after the server has refused the stream, milliseconds. */

@@ -14,6 +14,8 @@ export type Route =
   | { readonly screen: 'contact'; readonly did: string }
   | { readonly screen: 'activity' }
   | { readonly screen: 'settings' }
+  /** The institution's console: what was issued, issuing one, kinds of credential. */
+  | { readonly screen: 'issuer'; readonly place: 'issued' | 'issue' | 'types' }
 
 /** The route a hash names; anything unknown is the locker. */
 export function parseRoute(hash: string): Route {
@@ -31,6 +33,11 @@ export function parseRoute(hash: string): Route {
       return { screen: 'activity' }
     case 'settings':
       return { screen: 'settings' }
+    case 'issuer':
+      return {
+        screen: 'issuer',
+        place: second === 'issue' || second === 'types' ? second : 'issued'
+      }
     default:
       return { screen: 'locker' }
   }
@@ -41,6 +48,8 @@ export function hashOf(route: Route): string {
   if (route.screen === 'document') return `#/documents/${encodeURIComponent(route.id)}`
   if (route.screen === 'received') return `#/inbox/${encodeURIComponent(route.id)}`
   if (route.screen === 'contact') return `#/contacts/${encodeURIComponent(route.did)}`
+  if (route.screen === 'issuer')
+    return route.place === 'issued' ? '#/issuer' : `#/issuer/${route.place}`
   return route.screen === 'locker' ? '#/' : `#/${route.screen}`
 }
 

@@ -6,7 +6,10 @@
  * @module
  */
 import type { Check } from '../../protocols/credential/checks.ts'
+import type { CredentialType } from '../../protocols/credential/credential-type.ts'
+import type { JsonObject } from '../../protocols/credential/json.ts'
 import type { Verdict } from '../../protocols/credential/verdict.ts'
+import type { CredentialOffer } from '../../protocols/issuance-attachments.ts'
 
 /** `new`: no locker has been created yet. */
 export type VaultState = 'new' | 'sealed' | 'opening' | 'open'
@@ -240,6 +243,132 @@ export interface AgentEvent {
     | 'issued'
     | 'credential'
   readonly id?: string
+}
+
+type CredentialFormat = 'vcdm-2.0' | 'sd-jwt-vc'
+
+/** A credential the owner keeps; it is the document of the same id. */
+export interface CredentialFacts {
+  readonly id: string
+  readonly name: string
+  readonly credentialId: string
+  readonly type: string
+  readonly version: string
+  readonly types: readonly string[]
+  readonly format: CredentialFormat
+  readonly issuer: string
+  readonly from: { readonly did: string; readonly name: string }
+  readonly subject?: string
+  /** What the issuer has said last. */
+  readonly state: 'current' | 'suspended' | 'revoked' | 'replaced'
+  readonly reason?: string
+  readonly stateAt?: string
+  readonly validFrom?: string
+  readonly validUntil?: string
+  readonly receivedAt: string
+  readonly replaces?: string
+  readonly replacedBy?: string
+  readonly thid: string
+}
+
+/** One exchange in which a credential is asked for, offered and delivered. */
+export interface IssuanceFacts {
+  readonly thid: string
+  readonly role: 'issuer' | 'holder'
+  readonly state: 'start' | 'proposed' | 'offered' | 'requested' | 'issued' | 'done' | 'abandoned'
+  readonly ending?: 'declined' | 'cancelled' | 'failed'
+  readonly endedByThem?: boolean
+  readonly type: string
+  readonly version?: string
+  readonly with: { readonly did: string; readonly name: string }
+  readonly openedBy: 'us' | 'them'
+  readonly createdAt: string
+  readonly at: string
+  readonly expectedAt?: string
+  readonly reason?: string
+  readonly form?: Readonly<Record<string, unknown>>
+  readonly offer?: CredentialOffer
+  readonly candidates?: number
+  /** Holder: id of the document it is kept as. */
+  readonly credentialId?: string
+  readonly attention?: 'accept' | 'choose' | 'approve' | 'sign'
+  readonly delivery?: 'waiting' | 'sent' | 'failed'
+}
+
+export interface IssuerFacts {
+  readonly did: string
+  readonly domain?: string
+  /** By language. */
+  readonly names: Readonly<Record<string, string>>
+  readonly categories: readonly CredentialType['category'][]
+  readonly logo?: string
+  readonly secondApproval: boolean
+  readonly createdAt: string
+  readonly keys: ReadonlyArray<{
+    readonly id: string
+    readonly createdAt: string
+    readonly expiresAt?: string
+    readonly revokedAt?: string
+  }>
+}
+
+export interface TypeFacts {
+  readonly type: CredentialType
+  readonly state: 'draft' | 'published' | 'deprecated'
+  readonly builtIn: boolean
+  readonly savedAt?: string
+  readonly publishedAt?: string
+  readonly deprecatedAt?: string
+}
+
+export interface IssuedFacts {
+  readonly id: string
+  readonly type: string
+  readonly version: string
+  readonly format: CredentialFormat
+  readonly credentialId: string
+  readonly series: string
+  readonly state:
+    | 'awaiting-approval'
+    | 'awaiting-contact'
+    | 'offered'
+    | 'issued'
+    | 'accepted'
+    | 'refused'
+    | 'declined'
+    | 'withdrawn'
+  readonly status: 'unsigned' | 'valid' | 'suspended' | 'revoked' | 'replaced'
+  readonly to?: { readonly did: string; readonly name: string }
+  readonly thid?: string
+  readonly subject?: string
+  readonly claims: JsonObject
+  readonly validFrom: string
+  readonly validUntil?: string
+  readonly replaces?: string
+  readonly replacedBy?: string
+  readonly preparedBy: string
+  readonly approvedBy?: string
+  readonly createdAt: string
+  readonly issuedAt?: string
+  readonly reason?: string
+  readonly history: ReadonlyArray<{
+    readonly at: string
+    readonly by: string
+    readonly what:
+      | 'prepared'
+      | 'approved'
+      | 'offered'
+      | 'issued'
+      | 'accepted'
+      | 'refused'
+      | 'declined'
+      | 'withdrawn'
+      | 'suspended'
+      | 'reinstated'
+      | 'revoked'
+      | 'replaced'
+    readonly reason?: string
+  }>
 }
 
 /** Verdicts on what was shown; their parts are the protocols' own types, which the page may import. */

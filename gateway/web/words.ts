@@ -8,7 +8,15 @@ import type { ActivityEntry, InboxItem, ShareFacts } from './wire.ts'
 
 /** Whether the owner has still to answer it. */
 export function isWaiting(item: InboxItem): boolean {
-  return item.kind === 'grant' ? item.state === 'granted' : item.state === 'requested'
+  return item.state === AWAITED[item.kind]
+}
+
+/** The state in which each kind waits for the owner. Requests of credentials are answered in the institution's console. */
+const AWAITED: Readonly<Record<InboxItem['kind'], string | undefined>> = {
+  grant: 'granted',
+  request: 'requested',
+  'credential-offer': 'offered',
+  'credential-request': undefined
 }
 
 /** Whether someone can still open the document through it. */

@@ -11,6 +11,9 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AgentEvent, ContactFacts, LinkFacts } from '../../agent/agent.ts'
+import { holding, institution, nobodys } from './mock-credentials.ts'
+import { type Call, Refused, type Route } from './mock-route.ts'
+import { sampleCredentials } from './sample-credentials.ts'
 import {
   MARIA,
   SAMPLE_KIT,
@@ -18,6 +21,7 @@ import {
   inboxOf,
   sampleActivity,
   sampleContacts,
+  sampleDocument,
   sampleDocuments,
   sampleGrants,
   sampleInvitation,
@@ -60,30 +64,6 @@ export interface MockGateway {
   /** Every path that was asked for. */
   readonly asked: readonly string[]
   close(): Promise<void>
-}
-
-interface Call {
-  readonly body: Readonly<Record<string, unknown>>
-  readonly raw: Buffer
-  readonly url: URL
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-}
-
-type Handler = (call: Call, ...parts: string[]) => unknown
-type Route = readonly [method: string, path: RegExp, handle: Handler]
-
-class Refused extends Error {
-  readonly status: number
-  readonly code: string
-  readonly facts: object
-
-  constructor(status: number, code: string, facts: object = {}) {
-    super(code)
-    this.status = status
-    this.code = code
-    this.facts = facts
-  }
 }
 
 /** Listens on loopback, on a free port. */
@@ -160,6 +140,11 @@ function routesOf(
   const documents = new Map(
     (full ? sampleDocuments() : []).map((document) => [document.facts.id, document])
   )
+  for (const { document, name, content } of full ? sampleCredentials() : []) {
+    const bytes = Buffer.from(content)
+    const made = sampleDocument(document, name, 'application/vc+json', bytes, ago(1_000))
+    documents.set(document, made)
+  }
   const contacts = full ? sampleContacts() : []
   const grants = full ? sampleGrants() : []
   const links = full ? sampleLinks() : []
@@ -475,7 +460,8 @@ function routesOf(
       ({ body }) => ({ ...sampleTokens()[0], ...body, token: 'elocker-token-0123456789abcdef' })
     ]
   ]
-  return [...lockerRoutes, ...documentRoutes, ...sharingRoutes]
+  const credentialRoutes = full ? [...holding(emit), ...institution(emit)] : nobodys()
+  return [...lockerRoutes, ...documentRoutes, ...sharingRoutes, ...credentialRoutes]
 }
 
 function checkPassphrase(body: Call['body']): void {

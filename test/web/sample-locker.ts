@@ -40,7 +40,8 @@ export interface SampleDocument {
   readonly content: Buffer
 }
 
-function sample(
+/** A document of one version. `id` is filled up to its length. */
+export function sampleDocument(
   id: string,
   name: string,
   mediaType: string,
@@ -74,29 +75,36 @@ export function sampleDocuments(): SampleDocument[] {
     'Issued on 14 July 2024. Register number 2024/BSc/0871.'
   ])
   return [
-    sample('degree', 'Degree certificate.pdf', 'application/pdf', degree, ago(2 * HOUR_MS), {
-      type: 'Degree',
-      tags: ['university', '2024'],
-      version: 2,
-      versions: [
-        {
-          number: 1,
-          root: ROOT,
-          sizeBytes: 80_211,
-          mediaType: 'application/pdf',
-          addedAt: ago(30 * DAY_MS)
-        },
-        {
-          number: 2,
-          root: ROOT,
-          sizeBytes: degree.length,
-          mediaType: 'application/pdf',
-          addedAt: ago(2 * HOUR_MS)
-        }
-      ]
-    }),
-    sample('photo', 'Passport photo.png', 'image/png', png(420, 540), ago(DAY_MS)),
-    sample(
+    sampleDocument(
+      'degree',
+      'Degree certificate.pdf',
+      'application/pdf',
+      degree,
+      ago(2 * HOUR_MS),
+      {
+        type: 'Degree',
+        tags: ['university', '2024'],
+        version: 2,
+        versions: [
+          {
+            number: 1,
+            root: ROOT,
+            sizeBytes: 80_211,
+            mediaType: 'application/pdf',
+            addedAt: ago(30 * DAY_MS)
+          },
+          {
+            number: 2,
+            root: ROOT,
+            sizeBytes: degree.length,
+            mediaType: 'application/pdf',
+            addedAt: ago(2 * HOUR_MS)
+          }
+        ]
+      }
+    ),
+    sampleDocument('photo', 'Passport photo.png', 'image/png', png(420, 540), ago(DAY_MS)),
+    sampleDocument(
       'policy',
       'Health insurance policy 2026–2027 with all annexes and the signed declaration of the insured person.pdf',
       'application/pdf',
@@ -104,7 +112,7 @@ export function sampleDocuments(): SampleDocument[] {
       ago(3 * DAY_MS),
       { type: 'Policy', source: { grant: 'grant-copy', from: 'Sahyadri Insurance' } }
     ),
-    sample(
+    sampleDocument(
       'letter',
       'Letter to the registrar.txt',
       'text/plain',
@@ -112,14 +120,14 @@ export function sampleDocuments(): SampleDocument[] {
       ago(9 * DAY_MS),
       { damagedBlocks: [ROOT] }
     ),
-    sample(
+    sampleDocument(
       'drawing',
       'Campus map <img src=x onerror=alert(1)>.svg',
       'image/svg+xml',
       Buffer.from(HOSTILE_SVG),
       ago(20 * DAY_MS)
     ),
-    sample(
+    sampleDocument(
       'archive',
       'Scans of school records.zip',
       'application/zip',

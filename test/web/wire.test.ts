@@ -6,7 +6,9 @@ import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
 import type * as agent from '../../agent/agent.ts'
 import { AUDIT_ACTIONS } from '../../agent/audit.ts'
+import type { TypeFacts } from '../../agent/credential-types.ts'
 import type { LockerErrorCode } from '../../agent/errors.ts'
+import type { IssuerFacts } from '../../agent/issuer.ts'
 import { SCOPES as GATEWAY_SCOPES } from '../../gateway/auth.ts'
 import type * as node from '../../gateway/node-facts.ts'
 import type * as page from '../../gateway/web/wire.ts'
@@ -33,6 +35,12 @@ const same: readonly true[] = [
   true satisfies Same<page.OutboxItem, agent.OutboxItem>,
   true satisfies Same<page.TokenFacts, agent.TokenFacts>,
   true satisfies Same<page.AgentEvent, agent.AgentEvent>,
+  true satisfies Same<page.Verification, agent.Verification>,
+  true satisfies Same<page.CredentialFacts, agent.CredentialFacts>,
+  true satisfies Same<page.IssuanceFacts, agent.IssuanceFacts>,
+  true satisfies Same<page.IssuedFacts, agent.IssuedFacts>,
+  true satisfies Same<page.IssuerFacts, IssuerFacts>,
+  true satisfies Same<page.TypeFacts, TypeFacts>,
   true satisfies Same<page.PeerFacts, node.PeerFacts>,
   true satisfies Same<page.StorageFacts, node.StorageFacts>,
   true satisfies Same<page.NodeState['addresses'], node.NodeAddresses>

@@ -82,6 +82,11 @@ export function contentOfClaims(claims: JsonObject, labels: Labels = NO_LABELS):
   }
 }
 
+/** A name as a part of a JSON pointer, RFC 6901 §3. */
+export function escaped(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
 /** `registerNumber` → `Register number`: names of members are English words in most credentials. */
 export function words(name: string): string {
   const spaced = name
@@ -112,7 +117,7 @@ class Maker {
     return Object.entries(object)
       .filter(([name]) => !skipped(name))
       .flatMap(([name, value]) => {
-        const at = `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+        const at = `${path}/${escaped(name)}`
         return this.#field(this.#labels.get(at) ?? words(name), value, at, depth)
       })
   }
