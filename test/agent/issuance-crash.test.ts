@@ -7,7 +7,7 @@ import { LockerError } from '../../agent/errors.ts'
 import { until } from '../clock.ts'
 import { connect, World, type Party } from '../parties.ts'
 import { Crash } from './faults.ts'
-import { MARKS, TYPE } from './issuance-cast.ts'
+import { FORM, MARKS, TYPE } from './issuance-cast.ts'
 
 const HOUR_MS = 3_600_000
 /** Hours in which the story must have come to its end. */
@@ -25,8 +25,8 @@ interface Cast {
   readonly asha: Party
 }
 
-async function prepare(): Promise<Cast> {
-  const world = new World()
+async function prepare(seed = 1): Promise<Cast> {
+  const world = new World(seed)
   const university = await world.party('University')
   const asha = await world.party('Asha')
   await connect(university, asha)
@@ -176,5 +176,38 @@ describe('agent/issuance when the machine stops', () => {
         expect(asha.agent.credentials.list()[0]?.state).to.equal(revoked ? 'revoked' : 'current')
         await world[Symbol.asyncDispose]()
       }
+  })
+
+  it('comes to the same end over a network that drops, doubles and reorders', async function () {
+    this.timeout(120_000)
+    for (let seed = 1; seed <= 12; seed++) {
+      const cast = await prepare(seed)
+      const { world, university, asha } = cast
+      const { registry, issuance } = university.agent
+      for (const percentage of [61, 62]) await registry.put(TYPE, { ...MARKS, percentage })
+      Object.assign(world.network.faults, { drop: 0.3, duplicate: 0.3, reorder: 0.3 })
+      const { thid } = await asha.agent.issuance.propose({
+        to: 'University',
+        type: TYPE,
+        form: FORM
+      })
+      for (let hour = 0; hour < 96 && !isDone(cast); hour++) {
+        await world.pass(HOUR_MS)
+        world.network.release()
+        const [waiting] = issuance.list({ role: 'issuer' })
+        if (waiting?.attention === 'choose') {
+          // Two messages one after the other: the second may overtake the first.
+          await issuance.pending(thid, { comment: 'now' })
+          const [record] = await issuance.candidates(thid)
+          await issuance.deliver(thid, { record: record?.id ?? '' })
+        }
+        if (asha.agent.issuance.get(thid).attention === 'accept')
+          await asha.agent.issuance.accept(thid)
+        await world.settle()
+        await judged(asha)
+      }
+      await check(cast, `seed ${seed}`)
+      await world[Symbol.asyncDispose]()
+    }
   })
 })

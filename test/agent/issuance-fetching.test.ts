@@ -218,6 +218,23 @@ describe('agent/issuance, asked for by the holder', () => {
       expect(await refusal(direct)).to.equal('issuer-state')
     })
 
+    it('offers to who has answered the invitation before it was approved', async () => {
+      const { issuance } = university.locker
+      const { facts, invitation } = await issuance.offerByInvitation({
+        type: TYPE,
+        claims: MARKS,
+        by: 'clerk'
+      })
+      expect(facts.state).to.equal('awaiting-approval')
+      const ravi = await cast.lockers.join('Ravi')
+      await ravi.locker.contacts.accept(invitation.url, { name: 'University' })
+      await cast.lockers.settled()
+      expect(ravi.locker.issuance.list()).to.be.empty
+      await issuance.approve(facts.id)
+      await cast.lockers.settled()
+      expect(ravi.locker.issuance.list()[0]).to.deep.include({ state: 'offered' })
+    })
+
     it('takes back what nobody approves', async () => {
       await recorded()
       const { thid } = await cast.proposed()

@@ -224,6 +224,13 @@ describe('agent/issuance, from offer to credential', () => {
     expect(ravi.locker.credentials.list()).to.have.length(1)
   })
 
+  it('leaves no invitation open for what cannot be offered', async () => {
+    const { issuance, contacts } = university.locker
+    const wish = { type: TYPE, claims: { name: 'Ravi' }, name: 'Ravi' }
+    expect(await refusal(issuance.offerByInvitation(wish))).to.equal('claims-invalid')
+    expect(contacts.invitations().filter(({ usedBy }) => usedBy === undefined)).to.be.empty
+  })
+
   it('signs at once for a caller that delivers it', async () => {
     const { issuance } = university.locker
     const { facts, credential } = await issuance.issue({
