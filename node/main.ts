@@ -6,21 +6,12 @@
  * @module
  */
 import { Command, CommanderError, Option } from 'commander'
-import type { Client } from './commands/client.ts'
 import { EXIT } from './commands/outcome.ts'
-import { fail, type Voice } from './commands/output.ts'
 import type { ShareOptions } from './commands/sharing.ts'
+import { collect, command, run, withClient, type Common } from './commands/wiring.ts'
 import { homeFolder, SETTINGS } from './config.ts'
+import { credentialCommands, issuerCommands } from './issuer-program.ts'
 import { packageVersion } from './version.ts'
-
-/** Options every command takes. */
-interface Common {
-  readonly home?: string
-  readonly json?: boolean
-  readonly quiet?: boolean
-  readonly input: boolean
-  readonly passphraseFile?: string
-}
 
 /** Options of `verify`. */
 interface VerifyOptions {
@@ -28,17 +19,6 @@ interface VerifyOptions {
   readonly challenge?: string
   readonly domain?: string
   readonly allowedHosts?: readonly string[]
-}
-
-/** Adds the options every command takes. */
-function command(parent: Command, usage: string, summary: string): Command {
-  return parent
-    .command(usage)
-    .description(summary)
-    .addOption(new Option('--home <folder>', 'where this locker lives').env('ELOCKER_HOME'))
-    .option('--json', 'print JSON')
-    .option('-q, --quiet', 'print nothing but errors')
-    .option('--no-input', 'never ask')
 }
 
 function withPassphrase(target: Command): Command {
@@ -72,37 +52,6 @@ const SETTING_KINDS: ReadonlyMap<string, 'switch' | 'list'> = new Map([
   )
 ])
 
-const voiceOf = (options: Common): Voice => ({
-  json: options.json === true,
-  quiet: options.quiet === true
-})
-
-/** Runs one command: reports what it throws in the asked voice. */
-async function run(options: Common, work: (voice: Voice) => Promise<void>): Promise<void> {
-  const voice = voiceOf(options)
-  try {
-    await work(voice)
-  } catch (error) {
-    fail(voice, error)
-  }
-}
-
-/** Runs one command that needs the running agent. */
-async function withClient(
-  options: Common,
-  work: (client: Client, voice: Voice) => Promise<void>
-): Promise<void> {
-  await run(options, async (voice) => {
-    const { connect } = await import('./commands/client.ts')
-    await work(await connect(homeFolder(options.home)), voice)
-  })
-}
-
-const collect = (value: string, before: readonly string[] = []): readonly string[] => [
-  ...before,
-  value
-]
-
 const loadDocuments = () => import('./commands/documents.ts')
 const loadSharing = () => import('./commands/sharing.ts')
 const loadContacts = () => import('./commands/contacts.ts')
@@ -124,6 +73,8 @@ inboxCommands(program)
 contactCommands(program)
 lockerCommands(program)
 verificationCommands(program)
+credentialCommands(program)
+issuerCommands(program)
 recoveryCommands(program)
 housekeepingCommands(program)
 
@@ -463,7 +414,7 @@ function housekeepingCommands(parent: Command): void {
     .requiredOption('--name <name>', 'what it is for')
     .requiredOption(
       '--scope <scope>',
-      'repeatable: documents:read documents:write shares inbox contacts activity admin',
+      'repeatable: documents:read documents:write shares inbox contacts activity admin; of an issuer as well: issuer:read types:read registry:change credentials:issue … (docs: /docs)',
       collect
     )
     .option('--expires <when>', '30m, 24h, 7d, 2w or a date')

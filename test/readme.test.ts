@@ -4,7 +4,9 @@ import { expect } from 'chai'
 import { SETTINGS } from '../node/config.ts'
 
 const readme = readFileSync('README.md', 'utf8')
-const main = readFileSync('node/main.ts', 'utf8')
+const main = ['node/main.ts', 'node/issuer-program.ts', 'node/commands/wiring.ts']
+  .map((path) => readFileSync(path, 'utf8'))
+  .join('\n')
 
 /** Cells of the first table behind a marker, without its head. */
 function tableAfter(marker: string): string[][] {

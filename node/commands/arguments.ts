@@ -12,6 +12,9 @@ import { CommandFailure, EXIT, messageOf } from './outcome.ts'
 /** Largest secret or token file, bytes: a passphrase, 24 words or one age identity fit many times over. */
 const SECRET_FILE_BYTES_MAX = 64 * 1024
 
+/** Largest JSON file, bytes: a credential's claims, or a type with its texts in many languages. */
+const JSON_FILE_BYTES_MAX = 256 * 1024
+
 const UNIT_MS: ReadonlyMap<string | undefined, number> = new Map([
   ['m', 60_000],
   ['h', 3_600_000],
@@ -51,24 +54,37 @@ export async function secretFrom(path: string): Promise<string> {
   return line
 }
 
-/** A whole small text file; `-` reads stdin. */
-export async function wholeFile(path: string): Promise<string> {
+/** A whole small text file, at most 64 KiB where nothing else is said; `-` reads stdin. */
+export async function wholeFile(
+  path: string,
+  bytesMax: number = SECRET_FILE_BYTES_MAX
+): Promise<string> {
   try {
     if (path === '-') {
       const parts: Buffer[] = []
       let bytes = 0
       for await (const part of process.stdin as AsyncIterable<Buffer>) {
         bytes += part.length
-        if (bytes > SECRET_FILE_BYTES_MAX) throw new Error(`over ${SECRET_FILE_BYTES_MAX} bytes`)
+        if (bytes > bytesMax) throw new Error(`over ${bytesMax} bytes`)
         parts.push(part)
       }
       return Buffer.concat(parts).toString('utf8')
     }
     const { size } = await stat(path)
-    if (size > SECRET_FILE_BYTES_MAX) throw new Error(`over ${SECRET_FILE_BYTES_MAX} bytes`)
+    if (size > bytesMax) throw new Error(`over ${bytesMax} bytes`)
     return await readFile(path, 'utf8')
   } catch (error) {
     throw new CommandFailure(EXIT.usage, 'secret-file', `cannot read ${path}: ${messageOf(error)}`)
+  }
+}
+
+/** A JSON document in a file; `-` reads stdin. Throws CommandFailure for what is none or too large. */
+export async function jsonFrom(path: string): Promise<unknown> {
+  const text = await wholeFile(path, JSON_FILE_BYTES_MAX)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new CommandFailure(EXIT.usage, 'not-json', `${path} is not JSON: ${messageOf(error)}`)
   }
 }
 
@@ -134,7 +150,15 @@ export async function passphraseFor(options: {
 export function oneOf(
   ids: readonly string[],
   prefix: string,
-  code: 'document-unknown' | 'grant-unknown' | 'inbox-unknown' | 'token-unknown',
+  code:
+    | 'document-unknown'
+    | 'grant-unknown'
+    | 'inbox-unknown'
+    | 'token-unknown'
+    | 'credential-unknown'
+    | 'exchange-unknown'
+    | 'record-unknown'
+    | 'staff-unknown',
   what: string
 ): string {
   const exact = ids.find((id) => id === prefix)

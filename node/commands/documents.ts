@@ -299,7 +299,7 @@ async function documentIdKnown(client: Client, id: string): Promise<string> {
   return (await client.call<DocumentFacts>(`/api/v1/documents/${full}`)).id
 }
 
-async function writeWhole(
+export async function writeWhole(
   path: string,
   source: () => AsyncIterable<Buffer>,
   force: boolean

@@ -4,7 +4,13 @@
  * @module
  */
 import { renderUnicodeCompact } from 'uqr'
-import type { GrantFacts, InboxItem, LinkFacts, RequestFacts } from '../../agent/agent.ts'
+import type {
+  GrantFacts,
+  InboxItem,
+  IssuanceFacts,
+  LinkFacts,
+  RequestFacts
+} from '../../agent/agent.ts'
 import { moment, oneOf, secretFrom } from './arguments.ts'
 import type { Client } from './client.ts'
 import { documentId } from './documents.ts'
@@ -197,7 +203,7 @@ export async function inboxShow(client: Client, voice: Voice, id: string): Promi
 
 /**
  * Accepts a grant; of a copy the document is in this locker afterwards. A request is accepted by naming
- * the document that answers it.
+ * the document that answers it. An accepted credential arrives when its issuer has signed it.
  */
 export async function accept(
   client: Client,
@@ -205,7 +211,18 @@ export async function accept(
   id: string,
   options: { document?: string; permission?: string; expires?: string }
 ): Promise<void> {
-  const full = await inboxId(client, id)
+  const { id: full, kind } = await inboxItem(client, id)
+  if (kind === 'credential-offer') {
+    const path = `/api/v1/inbox/${full}/accept`
+    const exchange = await client.call<IssuanceFacts>(path, { method: 'POST' })
+    const { state, type } = exchange
+    say(
+      voice,
+      exchange,
+      `${full}\t${printable(type)}\t${state}\tsee it with: elocker credential list`
+    )
+    return
+  }
   if (options.document === undefined) {
     const grant = await client.call<GrantFacts>(`/api/v1/inbox/${full}/accept`, { method: 'POST' })
     const where = grant.document.id ?? grant.id
@@ -239,7 +256,8 @@ export async function decline(
 ): Promise<void> {
   const full = await inboxId(client, id)
   const json = options.reason === undefined ? {} : { reason: options.reason }
-  const facts = await client.call<GrantFacts | RequestFacts>(`/api/v1/inbox/${full}/decline`, {
+  const path = `/api/v1/inbox/${full}/decline`
+  const facts = await client.call<GrantFacts | RequestFacts | IssuanceFacts>(path, {
     method: 'POST',
     json
   })
@@ -247,13 +265,18 @@ export async function decline(
 }
 
 async function inboxId(client: Client, prefix: string): Promise<string> {
+  return (await inboxItem(client, prefix)).id
+}
+
+/** The item whose id begins so. */
+async function inboxItem(
+  client: Client,
+  prefix: string
+): Promise<{ readonly id: string; readonly kind?: InboxItem['kind'] }> {
   const { items } = await client.call<{ items: InboxItem[] }>('/api/v1/inbox')
-  return oneOf(
-    items.map((item) => item.id),
-    prefix,
-    'inbox-unknown',
-    'inbox item'
-  )
+  const ids = items.map((item) => item.id)
+  const id = oneOf(ids, prefix, 'inbox-unknown', 'inbox item')
+  return items.find((item) => item.id === id) ?? { id }
 }
 
 /** Asks a contact for a document. */

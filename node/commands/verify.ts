@@ -63,6 +63,11 @@ export async function verify(command: VerifyCommand, voice: Voice): Promise<void
   const verification = (await running(command.home))
     ? await askAgent(command, shown)
     : await lookOurselves(command, shown)
+  tell(verification, voice)
+}
+
+/** Prints a verification and sets the exit code by its result. */
+export function tell(verification: Verification, voice: Voice): void {
   say(voice, verification, verification.verdicts.map(described).join('\n\n'))
   process.exitCode = EXIT_OF_RESULT[verification.result]
 }

@@ -31,6 +31,12 @@ const documentOf = (url: string): unknown => {
   return { ...party.document, id: `did:web:${hostname}` }
 }
 
+const documentAtPort = (url: string): unknown => {
+  const { hostname, port } = new URL(url)
+  const id = `did:web:${hostname}${port === '' ? '' : `%3A${port}`}`
+  return { ...party.document, id }
+}
+
 async function unresolvable(work: Promise<unknown>): Promise<LockerError> {
   const error: unknown = await work.catch((caught: unknown) => caught)
   expect(error).to.be.instanceOf(LockerError)
@@ -59,6 +65,17 @@ describe('the resolver', () => {
     const { resolve, urls } = stage(documentOf)
     expect((await resolve('did:web:good.example')).id).to.equal('did:web:good.example')
     expect(urls).to.deep.equal(['https://good.example/.well-known/did.json'])
+  })
+
+  it('asks localhost, where it is allowed, over plain HTTP, and nothing else', async () => {
+    const { resolve, urls } = stage(documentAtPort, ['localhost:4281', 'intranet:4281'])
+    await resolve('did:web:localhost%3A4281')
+    await resolve('did:web:intranet%3A4281')
+    await unresolvable(resolve('did:web:localhost%3A4282'))
+    expect(urls).to.deep.equal([
+      'http://localhost:4281/.well-known/did.json',
+      'https://intranet:4281/.well-known/did.json'
+    ])
   })
 
   it('believes a fetched document for a minute', async () => {
@@ -143,7 +160,7 @@ describe('the resolver', () => {
   it('takes did:web hosts the operator allowed', async () => {
     const { resolve, urls } = stage(() => ({ id: 'did:web:localhost%3A8443' }), ['localhost:8443'])
     await resolve('did:web:localhost%3A8443')
-    expect(urls).to.deep.equal(['https://localhost:8443/.well-known/did.json'])
+    expect(urls).to.deep.equal(['http://localhost:8443/.well-known/did.json'])
     await unresolvable(resolve('did:web:localhost%3A9999'))
   })
 })
