@@ -27,6 +27,7 @@ import {
   issuanceAttachment,
   type CredentialFormat,
   type CredentialOffer,
+  type CredentialRequest,
   type IssuanceReading
 } from '../protocols/issuance-attachments.ts'
 import { ISSUANCE_PROBLEMS, ISSUANCE_TEXT_CHARACTERS_MAX } from '../protocols/issuance.ts'
@@ -46,6 +47,7 @@ import {
   ended,
   type Arrived,
   type IssuanceFacts,
+  type Outgoing,
   type Thread,
   type Threads
 } from './issuance-threads.ts'
@@ -111,29 +113,17 @@ export class HolderSide {
     this.#components = components
   }
 
-  /** Throws `contact-unknown`, `request-invalid`. */
-  async propose(options: ProposeOptions): Promise<IssuanceFacts> {
-    const { records, threads, contacts, audit, identity, random } = this.#components
-    const { type, version, form, formats, comment } = options
-    mustBeShort(comment)
-    const request = credentialRequest.safeParse({
-      type,
-      subject: identity.holderDid,
-      ...(version === undefined ? {} : { version }),
-      ...(form === undefined ? {} : { form }),
-      ...(formats === undefined ? {} : { formats: [...formats] })
-    })
-    if (!request.success) {
-      const [issue] = request.error.issues
-      throw new LockerError(
-        'request-invalid',
-        `the request does not hold: ${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? ''}`,
-        { cause: request.error }
-      )
-    }
+  /** `begin`: a proposal, or a request, which some issuers expect. Throws `contact-unknown`, `request-invalid`. */
+  async propose(
+    options: ProposeOptions,
+    begin: 'propose-credential' | 'request-credential' = 'propose-credential'
+  ): Promise<IssuanceFacts> {
+    const { records, threads, contacts, random } = this.#components
+    const request = this.#requestOf(options)
     const id = newMessageId(random)
     await records.change((batch) => {
       const { did: contact, name: contactName } = contacts.get(options.to)
+      const { type, version } = request
       const thread = {
         id,
         role: 'holder' as const,
@@ -141,16 +131,35 @@ export class HolderSide {
         contactName,
         type,
         ...(version === undefined ? {} : { version }),
-        request: request.data
+        request
       }
-      threads.open(batch, thread, 'propose-credential', {
-        body: comment === undefined ? {} : { comment },
-        attachments: [issuanceAttachment(CREDENTIAL_REQUEST_FORMAT, { ...request.data })]
-      })
-      const details = { type, to: contactName, thid: id }
-      audit.append(batch, { action: 'credential-requested', actor: 'owner', details })
+      threads.open(batch, thread, begin, asking(request, options.comment))
+      this.#noteRequested(batch, { type, to: contactName, thid: id })
     })
     return threads.facts(threads.get(id))
+  }
+
+  /** Answers an offer with what is wanted instead. Throws `exchange-unknown`, `exchange-state`, `request-invalid`. */
+  async counter(
+    thid: string,
+    options: Partial<Omit<ProposeOptions, 'to'>> = {}
+  ): Promise<IssuanceFacts> {
+    const { records, threads } = this.#components
+    await records.change((batch) => {
+      const thread = threads.get(thid, 'holder')
+      const { form: before } = thread.request ?? {}
+      const form = options.form ?? before
+      const request = this.#requestOf({
+        type: thread.type,
+        ...(form === undefined ? {} : { form }),
+        ...options
+      })
+      const { offer: _offer, reason: _reason, ...rest } = attended(thread)
+      const outgoing = asking(request, options.comment)
+      threads.send(batch, rest, 'propose-credential', outgoing, { request, type: request.type })
+      this.#noteRequested(batch, { type: request.type, to: thread.contactName, thid })
+    })
+    return threads.facts(threads.get(thid))
   }
 
   /** Accepts an offer: proves the holder's DID and asks for the credential. Throws `exchange-unknown`, `exchange-state`. */
@@ -285,6 +294,36 @@ export class HolderSide {
     this.#retries.clear()
   }
 
+  #requestOf(options: Omit<ProposeOptions, 'to'>): CredentialRequest {
+    const { type, version, form, formats, comment } = options
+    mustBeShort(comment)
+    const request = credentialRequest.safeParse({
+      type,
+      subject: this.#components.identity.holderDid,
+      ...(version === undefined ? {} : { version }),
+      ...(form === undefined ? {} : { form }),
+      ...(formats === undefined ? {} : { formats: [...formats] })
+    })
+    if (request.success) return request.data
+    const [issue] = request.error.issues
+    throw new LockerError(
+      'request-invalid',
+      `the request does not hold: ${issue?.path.map(String).join('.') ?? ''}: ${issue?.message ?? ''}`,
+      { cause: request.error }
+    )
+  }
+
+  #noteRequested(
+    batch: Batch,
+    details: { readonly type: string; readonly to: string; readonly thid: string }
+  ): void {
+    this.#components.audit.append(batch, {
+      action: 'credential-requested',
+      actor: 'owner',
+      details
+    })
+  }
+
   #keepLater(thid: string): void {
     this.#components.background.run('credential-not-kept', () => this.#keep(thid))
   }
@@ -313,13 +352,26 @@ export class HolderSide {
     const input = format === 'sd-jwt-vc' ? text : (jsonOf(text) ?? text)
     const { verdict, bundle } = await judge(input, came)
     const key = verdict.checks.find(({ name }) => name === 'issuer-key')
-    if (key?.code === 'issuer-unreachable')
+    if (key?.code === 'issuer-unreachable') {
+      await this.#noteWaiting(thread.id, `It has arrived and cannot be checked yet. ${key.reason}`)
       throw new LockerError('did-unresolvable', `it cannot be judged yet: ${key.reason}`)
+    }
     const { holderDid: holder } = identity
     const holderKey = decodeMultikey(holder.slice('did:key:'.length)).x
     const result = examine({ format, text, offer, holder, holderKey, verdict })
     if (!result.ok) await this.#refuse(thread.id, result)
     else await this.#store(thread, arrived, offer, result.facts, bundle)
+  }
+
+  /** Shown until it has been judged. */
+  async #noteWaiting(thid: string, said: string): Promise<void> {
+    const { records, threads } = this.#components
+    const reason = said.slice(0, ISSUANCE_TEXT_CHARACTERS_MAX)
+    await records.change((batch) => {
+      const thread = threads.get(thid, 'holder')
+      if (thread.state === 'issued' && thread.reason !== reason)
+        threads.put(batch, { ...thread, reason })
+    })
   }
 
   async #refuse(
@@ -396,6 +448,14 @@ export class HolderSide {
     this.#failures.set(thid, failures + 1)
     const pauseMs = KEEP_RETRIES_MS[failures] ?? KEEP_RETRIES_MS.at(-1) ?? 0
     this.#retries.set(thid, this.#components.clock.after(pauseMs, again))
+  }
+}
+
+/** What a proposal, or a request that begins a thread, takes along. */
+function asking(request: CredentialRequest, comment: string | undefined): Outgoing {
+  return {
+    body: comment === undefined ? {} : { comment },
+    attachments: [issuanceAttachment(CREDENTIAL_REQUEST_FORMAT, { ...request })]
   }
 }
 

@@ -218,7 +218,7 @@ export class Threads {
     thread: Omit<ThreadRecord, 'state' | 'openedByThem' | 'createdAt' | 'changedAt'> & {
       readonly id: string
     },
-    message: 'propose-credential' | 'offer-credential',
+    message: 'propose-credential' | 'request-credential' | 'offer-credential',
     { body, attachments }: Outgoing,
     pthid?: string
   ): Thread {

@@ -79,6 +79,10 @@ export interface Issuance {
 
   /** As holder: asks a contact for a credential. Throws `contact-unknown`, `request-invalid`. */
   propose(options: ProposeOptions): Promise<IssuanceFacts>
+  /** As {@link propose}, by a request, with which the standard lets a thread begin as well. */
+  request(options: ProposeOptions): Promise<IssuanceFacts>
+  /** As holder: answers an offer with what is wanted instead. Throws `exchange-unknown`, `exchange-state`, `request-invalid`. */
+  counter(thid: string, options?: Partial<Omit<ProposeOptions, 'to'>>): Promise<IssuanceFacts>
   /** As holder: takes the offer. The credential is kept when it has arrived and been checked. Throws `exchange-unknown`, `exchange-state`. */
   accept(thid: string): Promise<IssuanceFacts>
   /** As holder: does not want the offer. Throws as {@link accept}, `request-invalid`. */
@@ -271,6 +275,14 @@ class AgentIssuance implements IssuanceStore {
 
   propose(options: ProposeOptions): Promise<IssuanceFacts> {
     return this.#holder.propose(options)
+  }
+
+  request(options: ProposeOptions): Promise<IssuanceFacts> {
+    return this.#holder.propose(options, 'request-credential')
+  }
+
+  counter(thid: string, options?: Partial<Omit<ProposeOptions, 'to'>>): Promise<IssuanceFacts> {
+    return this.#holder.counter(thid, options)
   }
 
   accept(thid: string): Promise<IssuanceFacts> {

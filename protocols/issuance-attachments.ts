@@ -99,6 +99,7 @@ const compactSdJwt = z
   .max(MESSAGE_BYTES_MAX)
   .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+~(?:[A-Za-z0-9_-]+~)*$/)
 
+export type CredentialRequest = z.infer<typeof credentialRequest>
 export type CredentialOffer = z.infer<typeof credentialOffer>
 export type HolderBinding = z.infer<typeof holderBinding>
 

@@ -32,6 +32,42 @@ describe('agent/issuance, asked for by the holder', () => {
     expect(issued).to.deep.include({ state: 'accepted', preparedBy: 'locker', thid: thread.thid })
   })
 
+  it('begins with a request as well as with a proposal', async () => {
+    await recorded()
+    const { issuance } = asha.locker
+    const { thid, state } = await issuance.request({ to: 'University', type: TYPE, form: FORM })
+    expect(state).to.equal('requested')
+    await cast.lockers.settled()
+    expect(issuance.get(thid).state).to.equal('offered')
+    await issuance.accept(thid)
+    await cast.lockers.settled()
+    expect(issuance.get(thid).state).to.equal('done')
+  })
+
+  it('answers what the holder wants instead of what was offered', async () => {
+    await recorded()
+    const first = await cast.offered({ claims: { ...MARKS, name: 'Asha K.' } })
+    const thid = cast.threadOf(first)
+    await asha.locker.issuance.counter(thid, { form: FORM, comment: 'My name is longer.' })
+    await cast.lockers.settled()
+    expect(university.locker.issuance.issuedCredential(first.id)).to.deep.include({
+      state: 'declined',
+      reason: 'My name is longer.'
+    })
+    const again = asha.locker.issuance.get(thid)
+    expect(again).to.deep.include({ state: 'offered', attention: 'accept' })
+    expect(again.offer?.preview).to.deep.equal(MARKS)
+    await asha.locker.issuance.accept(thid)
+    await cast.lockers.settled()
+    expect(
+      university.locker.issuance
+        .issued()
+        .map(({ state }) => state)
+        .toSorted()
+    ).to.deep.equal(['accepted', 'declined'])
+    expect(await refusal(asha.locker.issuance.counter(thid))).to.equal('exchange-state')
+  })
+
   it('issues in the format the holder prefers', async () => {
     await recorded()
     const { thid } = await asha.locker.issuance.propose({
