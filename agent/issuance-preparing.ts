@@ -37,6 +37,15 @@ import type { StatusLists } from './status-lists.ts'
 /** Problems of claims that are told one by one. */
 const PROBLEMS_MAX = 20
 
+/**
+ * Claims of one credential, bytes of JSON. What may be kept back of an SD-JWT is base64 within base64, and takes
+ * nearly twice its size on the way.
+ */
+const BYTES_MAX: Readonly<Record<CredentialFormat, number>> = {
+  'vcdm-2.0': PREVIEW_BYTES_MAX,
+  'sd-jwt-vc': PREVIEW_BYTES_MAX / 2
+}
+
 /** What is to be issued; everything but type and claims has a default. */
 export interface CredentialWish {
   /** Id of a published kind of credential. */
@@ -119,7 +128,7 @@ export class Preparing {
         'request-invalid',
         `a comment has at most ${ISSUANCE_TEXT_CHARACTERS_MAX} characters`
       )
-    await checkClaims(claims, type, issuer.did)
+    await checkClaims(claims, type, issuer.did, BYTES_MAX[format])
     const fault = format === 'sd-jwt-vc' ? sdJwtFault(claims) : undefined
     if (fault !== undefined) throw claimsInvalid([fault])
     const validFrom = wish.validFrom ?? this.#components.clock.now()
@@ -315,12 +324,17 @@ export function detailsOf(credential: IssuedCredential): Readonly<Record<string,
 }
 
 /** Throws `claims-invalid` with what is wrong, field by field. */
-async function checkClaims(claims: unknown, type: CredentialType, anyDid: string): Promise<void> {
+async function checkClaims(
+  claims: unknown,
+  type: CredentialType,
+  anyDid: string,
+  bytesMax: number
+): Promise<void> {
   const fault = jsonFault(claims) ?? (isJsonObject(claims) ? undefined : 'not a JSON object')
   if (fault !== undefined || !isJsonObject(claims)) throw claimsInvalid([fault ?? ''])
   const sizeBytes = Buffer.byteLength(JSON.stringify(claims))
-  if (sizeBytes > PREVIEW_BYTES_MAX)
-    throw claimsInvalid([`${sizeBytes} bytes, at most ${PREVIEW_BYTES_MAX} fit into an offer`])
+  if (sizeBytes > bytesMax)
+    throw claimsInvalid([`${sizeBytes} bytes, and at most ${bytesMax} fit into one message`])
   const { id } = claims
   if (id !== undefined && (typeof id !== 'string' || !isDid(id)))
     throw claimsInvalid(['/id is not a DID'])

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { LockerError } from '../../agent/errors.ts'
 import type { JsonObject } from '../../protocols/credential/json.ts'
 import { until } from '../clock.ts'
 import { failure, refusal } from '../lockers.ts'
@@ -155,6 +156,56 @@ describe('agent/issuance, from offer to credential', () => {
       'issuer-absent'
     )
     expect(issuance.issued()).to.be.empty
+  })
+
+  for (const [format, bytes] of [
+    ['vcdm-2.0', 128 * 1024],
+    ['sd-jwt-vc', 64 * 1024]
+  ] as const)
+    it(`carries the largest claims there may be as ${format}, and refuses larger ones`, async () => {
+      await university.locker.types.save({
+        id: 'essay',
+        version: '1.0.0',
+        category: 'other',
+        types: ['Essay'],
+        schema: { type: 'object', properties: { text: { type: 'string', title: 'Text' } } },
+        display: { en: { name: 'Essay', fields: {} } },
+        disclosure: { '/text': 'selectable' },
+        template: 'certificate'
+      })
+      await university.locker.types.publish('essay')
+      const claims = { text: 'x'.repeat(bytes - '{"text":""}'.length) }
+      await cast.delivered({ type: 'essay', claims, format })
+      expect(cast.kept()).to.have.length(1)
+      const larger = { type: 'essay', claims: { text: `${claims.text}x` }, format, to: 'Asha' }
+      expect(await refusal(university.locker.issuance.offer(larger))).to.equal('claims-invalid')
+    })
+
+  it('waits for a person when a fault of its own keeps it from signing', async () => {
+    const issued = await cast.offered()
+    const thid = cast.threadOf(issued)
+    const { issuer: own, issuance } = university.locker
+    const signs = own.signer.bind(own)
+    Reflect.set(own, 'signer', () => {
+      throw new LockerError('issuer-state', 'the key of the issuer cannot be read')
+    })
+    await asha.locker.issuance.accept(thid)
+    await cast.lockers.settled()
+    expect(issuance.get(thid)).to.deep.include({
+      state: 'requested',
+      attention: 'sign',
+      reason: 'the key of the issuer cannot be read'
+    })
+    expect(await refusal(issuance.sign(thid))).to.equal('issuer-state')
+    expect(issuance.issuedCredential(issued.id).status).to.equal('unsigned')
+    Reflect.set(own, 'signer', signs)
+    await issuance.sign(thid)
+    await cast.lockers.settled()
+    expect(issuance.issuedCredential(issued.id)).to.deep.include({
+      state: 'accepted',
+      subject: asha.locker.identity.holderDid
+    })
+    expect(await refusal(issuance.sign(thid))).to.equal('exchange-state')
   })
 
   it('tells the issuer that the holder does not want it', async () => {
