@@ -167,8 +167,6 @@ export const matchAnswer = z.object({
     .readonly()
     .exactOptional()
 })
-/** A JSON object that any type may describe. */
-export const anyClaims = jsonObject
 
 // ── Issuing ──────────────────────────────────────────────────────────────────────────────────────────
 

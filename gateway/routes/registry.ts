@@ -25,7 +25,7 @@ import { upload } from '../uploads.ts'
 import { jsonObject } from '../vcalm.ts'
 
 /** Largest file of records taken, bytes: a quarter of a million records of 1 KiB, with slack. */
-export const IMPORT_BYTES_MAX = 1024 ** 3
+const IMPORT_BYTES_MAX = 1024 ** 3
 
 export function registryRoutes({ agent }: { agent: Agent }): readonly Route[] {
   return [...together(agent), importRoute(agent), ...single(agent)]
