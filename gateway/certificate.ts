@@ -143,14 +143,15 @@ function typeFor(
   const schema = bundle?.schemas.map((each) => each.schema).find(isJsonObject)
   const definitions = schema?.['$defs']
   const subject = isJsonObject(definitions) ? definitions['subject'] : undefined
-  const [first = 'Credential'] = names
+  const title = schema?.['title']
+  const name = typeof title === 'string' && title !== '' ? title : (names[0] ?? 'Credential')
   return {
     id,
     version,
     category: 'other',
     types: [...names],
     schema: isJsonObject(subject) ? subject : { type: 'object', properties: {} },
-    display: { en: { name: first, fields: {} } },
+    display: { en: { name, fields: {} } },
     disclosure: {},
     template: 'certificate'
   }

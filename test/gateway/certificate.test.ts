@@ -37,6 +37,7 @@ describe('gateway: what a certificate is made of', () => {
   it('attaches the credential byte for byte and labels it by the schema that came along', async () => {
     const text = JSON.stringify(await issued(), undefined, 1)
     const schema = {
+      title: 'Degree of the university',
       $defs: {
         subject: { type: 'object', properties: { name: { type: 'string', title: 'Full name' } } }
       }
@@ -53,6 +54,7 @@ describe('gateway: what a certificate is made of', () => {
     expect(Buffer.from(input.attachment.bytes).toString()).to.equal(text)
     expect(input.attachment.mediaType).to.equal('application/vc+json')
     expect(input.type.schema).to.deep.equal(schema.$defs.subject)
+    expect(input.type.display['en']?.name).to.equal('Degree of the university')
     expect(input.issuerNames).to.deep.equal({ en: 'The University', hi: 'विश्वविद्यालय' })
     expect(input).to.include({ language: 'en', secondLanguage: 'hi' })
   })
