@@ -112,6 +112,27 @@ function itselfCommands(issuer: Command): void {
   command(issuer, 'show', 'the issuer and its keys').action((options: Common) =>
     withClient(options, async (client, voice) => (await loadIssuer()).show(client, voice))
   )
+  command(issuer, 'change', 'change what it says of itself')
+    .option('--name <name>', 'replaces all names; in English, or TAG=NAME; repeatable', collect)
+    .option('--category <category>', 'replaces all categories; repeatable', collect)
+    .addOption(
+      new Option('--second-approval <on|off>', 'whether a second person has to approve').choices([
+        'on',
+        'off'
+      ])
+    )
+    .action(
+      (
+        options: Common & {
+          name?: readonly string[]
+          category?: readonly string[]
+          secondApproval?: string
+        }
+      ) =>
+        withClient(options, async (client, voice) =>
+          (await loadIssuer()).change(client, voice, options)
+        )
+    )
   command(issuer, 'rotate-key', 'sign with a new key; what the old one signed stays valid')
     .option('--compromised', 'a key was found out: nothing it signed counts any more')
     .option('--key <id>', 'with --compromised: an older key than the present one')

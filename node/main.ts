@@ -414,7 +414,7 @@ function housekeepingCommands(parent: Command): void {
     .requiredOption('--name <name>', 'what it is for')
     .requiredOption(
       '--scope <scope>',
-      'repeatable: documents:read documents:write shares inbox contacts activity admin; of an issuer as well: issuer:read types:read registry:change credentials:issue … (docs: /docs)',
+      'repeatable: documents:read documents:write shares inbox contacts activity admin; and those of an issuer, e.g. credentials:issue (all of them: /docs on the page)',
       collect
     )
     .option('--expires <when>', '30m, 24h, 7d, 2w or a date')

@@ -45,6 +45,24 @@ export async function init(client: Client, voice: Voice, options: InitOptions): 
   remark(voice, 'publish a kind of credential with: elocker issuer type publish ID')
 }
 
+/** Changes what the issuer says of itself, and whether a second person has to approve. */
+export async function change(
+  client: Client,
+  voice: Voice,
+  options: { name?: readonly string[]; category?: readonly string[]; secondApproval?: string }
+): Promise<void> {
+  const { name, category, secondApproval } = options
+  const facts = await client.call<IssuerFacts>('/api/v1/issuer', {
+    method: 'PATCH',
+    json: {
+      ...(name === undefined ? {} : { names: Object.fromEntries(name.map(nameIn)) }),
+      ...(category === undefined ? {} : { categories: category }),
+      ...(secondApproval === undefined ? {} : { secondApproval: secondApproval === 'on' })
+    }
+  })
+  say(voice, facts, facts.did)
+}
+
 /** `hi=नाम` or a name in English. */
 function nameIn(text: string): readonly [string, string] {
   const named = /^([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)=(.+)$/s.exec(text)
