@@ -27,10 +27,16 @@ const BEHIND_BYTES_MAX = 64 * 1024
 /** What a client waits before it connects again, ms. */
 const RETRY_MS = 2_000
 
-interface Client {
-  readonly response: Response
-  /** Whether its proof of who it is still holds. */
+/** What is asked of a listener while it listens. */
+interface Listening {
+  /** Asked before each comment: whether its proof of who it is still holds. When false the stream ends. */
   readonly holds: () => boolean
+  /** Which kinds of event it is told. */
+  readonly hears: (type: AgentEvent['type']) => boolean
+}
+
+interface Client extends Listening {
+  readonly response: Response
 }
 
 /** One subscription to the agent, many listeners. */
@@ -55,18 +61,18 @@ export class EventHub {
   /**
    * Answers with the stream; resolves when it has ended.
    *
-   * @param holds - Asked before each comment; when false the stream ends.
    * @throws `gateway-busy` for more than {@link CLIENTS_MAX} listeners, and once closed.
    */
-  async stream(request: Request, response: Response, holds: () => boolean): Promise<void> {
+  async stream(request: Request, response: Response, listening: Listening): Promise<void> {
     if (this.#closed || this.#clients.size >= CLIENTS_MAX)
       throw new LockerError('gateway-busy', `${this.#clients.size} event streams are open`)
     response.status(200)
     response.setHeader('content-type', 'text/event-stream; charset=utf-8')
     // Proxies that buffer answers (nginx) would hold events back.
     response.setHeader('x-accel-buffering', 'no')
-    response.write(`retry: ${RETRY_MS}\n\n${this.#missed(request.headers['last-event-id'])}`)
-    const client = { response, holds }
+    const missed = this.#missed(request.headers['last-event-id'], listening)
+    response.write(`retry: ${RETRY_MS}\n\n${missed}`)
+    const client = { response, ...listening }
     this.#clients.add(client)
     this.#cancelComment ??= this.#clock.after(COMMENT_EVERY_MS, () => this.#comment())
     await new Promise<void>((resolve) => response.once('close', resolve))
@@ -86,7 +92,7 @@ export class EventHub {
     this.#ring.push(event)
     if (this.#ring.length > RING_MAX) this.#ring.shift()
     const frame = frameOf(event)
-    for (const client of this.#clients) this.#send(client, frame)
+    for (const client of this.#clients) if (client.hears(event.type)) this.#send(client, frame)
   }
 
   #comment(): void {
@@ -111,7 +117,7 @@ export class EventHub {
   }
 
   /** What a client that saw `lastEventId` has not seen. */
-  #missed(lastEventId: string | string[] | undefined): string {
+  #missed(lastEventId: string | string[] | undefined, { hears }: Listening): string {
     if (typeof lastEventId !== 'string' || !/^[0-9]{1,15}$/.test(lastEventId)) return ''
     const last = Number(lastEventId)
     const oldest = this.#ring[0]?.number
@@ -120,7 +126,7 @@ export class EventHub {
     if (last > newest || (oldest !== undefined && last < oldest - 1))
       return `event: gap\nid: ${newest}\ndata: {}\n\n`
     return this.#ring
-      .filter((event) => event.number > last)
+      .filter((event) => event.number > last && hears(event.type))
       .map(frameOf)
       .join('')
   }

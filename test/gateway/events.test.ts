@@ -72,6 +72,23 @@ describe('gateway: events', () => {
     listener.close()
   })
 
+  it('tells a member of staff of the institution alone, now and of what was missed', async () => {
+    await using test = await TestGateway.open()
+    const createdAt = test.clock.now().toISOString()
+    const facts = { id: 's1', name: 'Ravi', role: 'issuer', scopes: [], createdAt } as const
+    test.agent.staffTokens.set('els_ravi', facts)
+    test.agent.changed('contact', 'did:example:bob')
+    test.agent.changed('issued', 'i1')
+    const authorization = 'Bearer els_ravi'
+    const listener = await Listener.open(test, { authorization, 'last-event-id': '1' })
+    test.agent.changed('document', 'd1')
+    test.agent.changed('issuance', 't1')
+    await until(() => listener.numbers.length === 2, 'two events came')
+    expect(listener.numbers).to.deep.equal([3, 5])
+    expect(listener.text).not.to.include('bob')
+    listener.close()
+  })
+
   it('brings what a client missed, once and in order', async () => {
     await using test = await TestGateway.open()
     happen(test, 9)
