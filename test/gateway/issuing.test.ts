@@ -209,6 +209,37 @@ describe('gateway: an institution', () => {
       expect(await asha.ask('GET', `/exchanges/${ended}`)).to.include({ state: 'abandoned' })
   })
 
+  it('declines by the inbox: the holder what is offered, the issuer what is asked for', async () => {
+    await using world = new WebWorld()
+    await using door = await Door.open(world, 'University')
+    await using asha = await Door.open(world, 'Asha')
+    await setUp(door)
+    await meet(world, door, asha)
+    for (const documentNumber of ['MS-1', 'MS-2'])
+      await door.ask('POST', `/issuer/records/${TYPE}`, { ...claims(), documentNumber })
+    const wish = { to: 'University', type: TYPE, form: SAMPLE_FORMS.get(TYPE) }
+    const { thid } = await asha.ask('POST', '/exchanges', wish)
+    await world.settle()
+    const [asked] = await door.list('/inbox')
+    expect(asked).to.include({ id: thid, kind: 'credential-request', from: 'Asha' })
+    expect((await door.call('POST', `/inbox/${String(thid)}/accept`)).status).to.equal(404)
+    await door.ask('POST', `/inbox/${String(thid)}/decline`, { reason: 'come by in person' })
+    await world.settle()
+    expect(await asha.ask('GET', `/exchanges/${String(thid)}`)).to.include({
+      state: 'abandoned',
+      endedByThem: true,
+      reason: 'come by in person'
+    })
+
+    const offer = { type: TYPE, claims: claims(), to: 'Asha' }
+    const made = await door.ask('POST', '/issuer/credentials', offer)
+    await world.settle()
+    await asha.ask('POST', `/inbox/${String(made['thid'])}/decline`, { reason: 'not mine' })
+    await world.settle()
+    const path = `/issuer/credentials/${String(made['id'])}`
+    expect(await door.ask('GET', path)).to.include({ state: 'declined', reason: 'not mine' })
+  })
+
   it('lets staff do what their role allows, and two people approve', async () => {
     await using world = new WebWorld()
     await using door = await Door.open(world, 'University')
