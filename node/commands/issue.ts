@@ -8,6 +8,7 @@ import type { InvitationFacts, IssuanceFacts, IssuedFacts } from '../../agent/ag
 import type { RegistryRecord } from '../../agent/registry.ts'
 import { jsonFrom, moment, oneOf } from './arguments.ts'
 import type { Client } from './client.ts'
+import { warnWhenUnreachable } from './issuer.ts'
 import { CommandFailure, EXIT } from './outcome.ts'
 import { printable, remark, say, table, type Voice } from './output.ts'
 
@@ -48,6 +49,7 @@ export async function issue(client: Client, voice: Voice, options: IssueOptions)
   )
   const { invitation } = made
   say(voice, made, invitation === undefined ? line(made) : `${line(made)}\n${invitation.url}`)
+  await warnWhenUnreachable(client, voice)
   if (!voice.json && invitation !== undefined)
     remark(
       voice,

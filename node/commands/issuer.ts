@@ -11,6 +11,7 @@ import type { ImportReport, RegistryRecord } from '../../agent/registry.ts'
 import type { StaffFacts } from '../../agent/staff.ts'
 import { jsonFrom, moment, oneOf } from './arguments.ts'
 import type { Client } from './client.ts'
+import type { NodeStatus } from './locker.ts'
 import { CommandFailure, EXIT, messageOf } from './outcome.ts'
 import { printable, remark, say, table, type Voice } from './output.ts'
 
@@ -35,6 +36,7 @@ export async function init(client: Client, voice: Voice, options: InitOptions): 
     }
   })
   say(voice, facts, facts.did)
+  await warnWhenUnreachable(client, voice)
   if (voice.json) return
   remark(
     voice,
@@ -43,6 +45,19 @@ export async function init(client: Client, voice: Voice, options: InitOptions): 
       : `others find it at https://${domain}/.well-known/did.json, which the public listener serves`
   )
   remark(voice, 'publish a kind of credential with: elocker issuer type publish ID')
+}
+
+/**
+ * What is issued names the public listener for its status and schema, for good: where there is none, nobody will
+ * ever look them up. Said with `--json` too: stderr is not the answer.
+ */
+export async function warnWhenUnreachable(client: Client, voice: Voice): Promise<void> {
+  const { addresses } = await client.call<NodeStatus>('/api/v1/node')
+  if (addresses.public !== null) return
+  remark(
+    voice,
+    'warning: the public listener is off, so nobody can look up the status of what is issued now; start the agent with --public on, and --public-url URL where a proxy stands before it'
+  )
 }
 
 /** Changes what the issuer says of itself, and whether a second person has to approve. */
