@@ -34,7 +34,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'gateway/web/': {
     source: ['gateway/web/', 'protocols/'],
     packages:
-      /^(svelte|svelte\/.*|i18next|uqr|zod|@noble\/.*|@scure\/base|pdfjs-dist|pdfjs-dist\/.*|@lucide\/svelte.*|vite|@sveltejs\/vite-plugin-svelte|@tailwindcss\/vite|node:url)$/
+      /^(svelte|svelte\/.*|i18next|uqr|zod|@noble\/.*|@scure\/base|pdfjs-dist|pdfjs-dist\/.*|@lucide\/svelte.*|vite|@sveltejs\/vite-plugin-svelte|@tailwindcss\/vite|jsqr|node:url|node:fs\/promises)$/
   },
   'gateway/': {
     source: ['gateway/', 'agent/agent.ts', 'agent/errors.ts', 'protocols/'],
