@@ -52,6 +52,32 @@ const SCREENS: readonly Screen[] = [
     shows: 'Separated by commas.',
     act: (page) => page.getByRole('button', { name: 'Edit' }).click()
   },
+  { name: 'credential', hash: document('marksheet'), shows: 'Name of the student' },
+  {
+    name: 'revoked credential',
+    hash: document('revoked'),
+    shows: 'Marks were entered for another'
+  },
+  { name: 'own declaration', hash: document('declared'), shows: 'Declared, not certified' },
+  { name: 'issued credentials', hash: '#/issuer', shows: 'The fee is not settled.' },
+  {
+    name: 'revoke an issued credential',
+    hash: '#/issuer',
+    shows: 'ends for good',
+    act: (page) =>
+      page
+        .getByRole('button', { name: /^Revoke/ })
+        .first()
+        .click()
+  },
+  { name: 'issue one', hash: '#/issuer/issue', shows: 'Add to “Subjects”' },
+  { name: 'kinds of credential', hash: '#/issuer/types', shows: 'Skill badge' },
+  {
+    name: 'publish a kind',
+    hash: '#/issuer/types',
+    shows: 'never changes again',
+    act: (page) => page.getByRole('button', { name: 'Publish Skill badge' }).click()
+  },
   { name: 'trash', hash: '#/trash', shows: 'The trash is empty' },
   { name: 'inbox', hash: '#/inbox', shows: 'Migration certificate' },
   {
