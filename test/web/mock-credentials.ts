@@ -3,15 +3,9 @@
  *
  * @module
  */
-import type { AgentEvent } from '../../agent/agent.ts'
+import type { AgentEvent, InboxItem, IssuanceFacts } from '../../agent/agent.ts'
 import { Refused, type Route } from './mock-route.ts'
-import {
-  sampleCredentials,
-  sampleExchanges,
-  sampleIssued,
-  sampleIssuer,
-  sampleTypes
-} from './sample-credentials.ts'
+import { sampleCredentials, sampleIssued, sampleIssuer, sampleTypes } from './sample-credentials.ts'
 import { MARIA, ago } from './sample-locker.ts'
 
 /** Tells the page that something changed. */
@@ -31,10 +25,25 @@ export function nobodys(): Route[] {
   ]
 }
 
+/** Offers as the inbox lists them (agent/inbox.ts). */
+export function offersOf(exchanges: Iterable<IssuanceFacts>): InboxItem[] {
+  return [...exchanges]
+    .filter(({ offer }) => offer !== undefined)
+    .map(({ thid, state, with: contact, offer, reason = '', createdAt }) => ({
+      id: thid,
+      kind: 'credential-offer',
+      state,
+      from: contact.name,
+      fromDid: contact.did,
+      subject: offer?.types[0] ?? '',
+      purpose: reason,
+      receivedAt: createdAt
+    }))
+}
+
 /** Credentials the owner keeps, and those on their way. */
-export function holding(emit: Emit): Route[] {
+export function holding(emit: Emit, exchanges: Map<string, IssuanceFacts>): Route[] {
   const kept = new Map(sampleCredentials().map((one) => [one.document, one]))
-  const exchanges = new Map(sampleExchanges().map((one) => [one.thid, one]))
   const found = (id: string): NonNullable<ReturnType<typeof sampleCredentials>[number]> => {
     const credential = kept.get(id)
     if (credential?.facts === undefined) throw new Refused(404, 'credential-unknown')

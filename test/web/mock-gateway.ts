@@ -11,9 +11,9 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AgentEvent, ContactFacts, LinkFacts } from '../../agent/agent.ts'
-import { holding, institution, nobodys } from './mock-credentials.ts'
+import { holding, institution, nobodys, offersOf } from './mock-credentials.ts'
 import { type Call, Refused, type Route } from './mock-route.ts'
-import { sampleCredentials } from './sample-credentials.ts'
+import { sampleCredentials, sampleExchanges } from './sample-credentials.ts'
 import {
   MARIA,
   SAMPLE_KIT,
@@ -148,6 +148,7 @@ function routesOf(
   const contacts = full ? sampleContacts() : []
   const grants = full ? sampleGrants() : []
   const links = full ? sampleLinks() : []
+  const exchanges = new Map((full ? sampleExchanges() : []).map((one) => [one.thid, one] as const))
   const requests = full ? sampleRequests() : []
   const tokens = full ? sampleTokens() : []
   const invitations = full ? [sampleInvitation(origin)] : []
@@ -391,7 +392,13 @@ function routesOf(
       }
     ],
     ['DELETE', /^\/shares\/([^/]+)$/, () => ({})],
-    ['GET', /^\/inbox$/, () => ({ items: inboxOf(grants, requests) })],
+    [
+      'GET',
+      /^\/inbox$/,
+      () => ({
+        items: [...offersOf(exchanges.values()), ...inboxOf(grants, requests)]
+      })
+    ],
     [
       'POST',
       /^\/inbox\/([^/]+)\/(accept|decline|grant)$/,
@@ -460,7 +467,7 @@ function routesOf(
       ({ body }) => ({ ...sampleTokens()[0], ...body, token: 'elocker-token-0123456789abcdef' })
     ]
   ]
-  const credentialRoutes = full ? [...holding(emit), ...institution(emit)] : nobodys()
+  const credentialRoutes = full ? [...holding(emit, exchanges), ...institution(emit)] : nobodys()
   return [...lockerRoutes, ...documentRoutes, ...sharingRoutes, ...credentialRoutes]
 }
 

@@ -94,10 +94,7 @@ class VerifyingAgent extends FakeAgent {
 }
 
 /** A code as grey values, black on white with its quiet zone, `scale` pixels a module. */
-export function codeOf(
-  text: string,
-  scale: number
-): { readonly side: number; readonly grey: Uint8Array } {
+function codeOf(text: string, scale: number): { readonly side: number; readonly grey: Uint8Array } {
   const { data, size } = encode(text, { ecc: 'L', border: 4 })
   const side = size * scale
   const grey = new Uint8Array(side * side)
