@@ -15,7 +15,7 @@ export interface Call {
 }
 
 /** Answers with JSON, bytes, or nothing (204). */
-export type Handler = (call: Call, ...parts: string[]) => unknown
+type Handler = (call: Call, ...parts: string[]) => unknown
 /** `path` is matched below /api/v1; its groups are handed on. */
 export type Route = readonly [method: string, path: RegExp, handle: Handler]
 
