@@ -155,13 +155,21 @@ export class SealedCollection<T> implements Collection<T>, OpenSublevel {
     const entry = this.#entries.get(key)
     if (entry !== undefined) return entry.digest
     const damaged = this.#damaged.get(path)
-    // What the manifest counts is the record as it was before the damage, so the difference goes with it.
-    return damaged === undefined ? undefined : damaged ^ this.#difference
+    if (damaged === undefined) return undefined
+    // What the manifest counts is the record as it was before the damage, so the difference goes with it; of
+    // several damaged ones it goes with the first alone, or it would cancel out.
+    return this.#carriesDifference(path) ? damaged ^ this.#difference : damaged
   }
 
-  /** A damaged record has been replaced: the manifest now says what is there. */
+  /** A damaged record has been replaced: with the first of them the manifest says what is there. */
   #repaired(path: string): void {
-    if (this.#damaged.delete(path)) this.#difference = 0n
+    if (this.#carriesDifference(path)) this.#difference = 0n
+    this.#damaged.delete(path)
+  }
+
+  #carriesDifference(path: string): boolean {
+    const [first] = this.#damaged.keys()
+    return first === path
   }
 
   #restage(undoing: Batch, key: string): void {

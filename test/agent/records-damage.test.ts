@@ -127,6 +127,37 @@ describe('agent/records under damage', () => {
       expect(again.notes.get('a')?.text).to.equal('again')
     })
 
+    for (const [name, batches] of [
+      ['one batch', [['a', 'b', 'c', 'd']]],
+      ['several batches', [['b'], ['c', 'a'], ['d']]],
+      [
+        'two by two',
+        [
+          ['d', 'c'],
+          ['b', 'a']
+        ]
+      ]
+    ] as const)
+      it(`is over when several damaged records have been written anew in ${name}`, async () => {
+        const { records, notes } = await home.openNotes()
+        await records.change((batch) => {
+          for (const key of ['a', 'b', 'c', 'd']) notes.put(batch, key, { text: key })
+        })
+        await records.close()
+        for (const path of (await home.db.keys().all()).filter((key) => key.startsWith('notes/')))
+          await home.flip(path, 20)
+        const damaged = await home.openNotes()
+        expect(damaged.records.damaged).to.have.length(4)
+        for (const keys of batches)
+          await damaged.records.change((batch) => {
+            for (const key of keys) damaged.notes.put(batch, key, DEGREE)
+          })
+        await damaged.records.close()
+        const again = await home.openNotes()
+        expect(again.records.damaged).to.deep.equal([])
+        expect([...again.notes.entries()]).to.have.length(4)
+      })
+
     it('leaves a damaged record where it is', async () => {
       const path = await storeNote(home)
       await home.flip(path, 30)
