@@ -45,6 +45,9 @@ export const STATUS_LIST_FILL_MAX = (STATUS_ENTRIES / 4) * 3
 /** Entries of one page. */
 const PAGE_ENTRIES = 1024
 const PAGE_BYTES = PAGE_ENTRIES / 8
+const PAGES = STATUS_ENTRIES / PAGE_ENTRIES
+/** Sublevel of the pages, as damage is named by it. */
+const PAGES_NAME = 'status-pages'
 
 export type StatusPurpose = 'revocation' | 'suspension'
 
@@ -83,9 +86,25 @@ export interface StatusLists {
   isSet(entry: StatusEntry): boolean
   /**
    * The signed list as it is now, the same for five minutes while nothing changes. Throws `not-found`,
-   * `issuer-absent`.
+   * `issuer-absent`, `records-damaged` while {@link lost}.
    */
   signed(id: string): Promise<JsonObject>
+  /**
+   * Whether pages are damaged or missing. A list signed then could say that a revoked credential is valid, and an
+   * entry could be given out twice; so neither is done until {@link repair}.
+   */
+  lost(): boolean
+  /**
+   * Writes every page anew, of what could be read and what `known` says: every entry that was given out, from
+   * the records of what was issued.
+   */
+  repair(known: Iterable<KnownStatus>): Promise<void>
+}
+
+/** An entry that was given out, and whether it is set. */
+export interface KnownStatus {
+  readonly entry: StatusEntry
+  readonly set: boolean
 }
 
 export interface StatusListsComponents {
@@ -115,7 +134,7 @@ type PageRecord = z.infer<typeof pageRecord>
 export async function openStatusLists(components: StatusListsComponents): Promise<StatusLists> {
   const { records } = components
   const lists = await records.collection('status-lists', listRecord)
-  const pages = await records.collection('status-pages', pageRecord)
+  const pages = await records.collection(PAGES_NAME, pageRecord)
   return new PagedStatusLists(components, lists, pages)
 }
 
@@ -137,6 +156,8 @@ class PagedStatusLists implements StatusLists {
   readonly #pending = new WeakMap<Batch, Map<string, Bits>>()
   /** Lists begun by a batch that has not ended. */
   readonly #begun = new WeakMap<Batch, Map<string, ListRecord>>()
+  /** Pages did not open, or are fewer than there were. */
+  #lost: boolean
   readonly #signed = new Map<
     string,
     {
@@ -155,6 +176,7 @@ class PagedStatusLists implements StatusLists {
     this.#components = components
     this.#lists = lists
     this.#pages = pages
+    this.#lost = components.records.damaged.some(({ sublevel }) => sublevel === PAGES_NAME)
     const read = new Map<string, { taken: Uint8Array; set: Uint8Array }>()
     for (const [key, record] of pages.entries()) {
       const [id = '', number = ''] = key.split('/')
@@ -182,7 +204,33 @@ class PagedStatusLists implements StatusLists {
       )
   }
 
+  lost(): boolean {
+    return this.#lost
+  }
+
+  async repair(known: Iterable<KnownStatus>): Promise<void> {
+    const { records } = this.#components
+    const repaired = new Map<string, Bits>()
+    for (const { entry, set } of known) {
+      const { list, index } = entry
+      if (this.#lists.get(list) === undefined) continue
+      const bits = repaired.get(list) ?? this.#bits.get(list) ?? NONE
+      const taken = setStatus(bits.taken, index, true)
+      repaired.set(list, { taken, set: setStatus(bits.set, index, set) })
+    }
+    // Every page, known of or not: what is put in the place of a damaged record is whole again.
+    for (const [id] of this.#lists.entries()) {
+      const bits = repaired.get(id) ?? this.#bits.get(id) ?? NONE
+      await records.change((batch) => {
+        for (let number = 0; number < PAGES; number++) this.#putPage(batch, id, number, bits)
+        batch.afterwards(() => this.#bits.set(id, bits))
+      })
+    }
+    this.#lost = false
+  }
+
   allocate(batch: Batch): StatusAllocation {
+    this.#mustBeWhole()
     const revocation = this.#take(batch, 'revocation')
     const suspension = this.#take(batch, 'suspension')
     return {
@@ -211,6 +259,7 @@ class PagedStatusLists implements StatusLists {
     const record = this.#lists.get(id)
     if (record === undefined)
       throw new LockerError('not-found', `no status list ${id.slice(0, 100)}`)
+    this.#mustBeWhole()
     const { clock, issuer } = this.#components
     const { verificationMethod: key } = issuer.signer()
     const bits = this.#bits.get(id) ?? NONE
@@ -298,12 +347,7 @@ class PagedStatusLists implements StatusLists {
   }
 
   #put(batch: Batch, { list, index }: StatusEntry, bits: Bits): void {
-    const number = Math.floor(index / PAGE_ENTRIES)
-    const range = [number * PAGE_BYTES, (number + 1) * PAGE_BYTES] as const
-    this.#pages.put(batch, `${list}/${number}`, {
-      taken: base64urlnopad.encode(bits.taken.slice(...range)),
-      set: base64urlnopad.encode(bits.set.slice(...range))
-    })
+    this.#putPage(batch, list, Math.floor(index / PAGE_ENTRIES), bits)
     let pending = this.#pending.get(batch)
     if (pending === undefined) {
       const lists = new Map<string, Bits>()
@@ -313,6 +357,19 @@ class PagedStatusLists implements StatusLists {
       })
     }
     pending.set(list, bits)
+  }
+
+  #putPage(batch: Batch, list: string, number: number, { taken, set }: Bits): void {
+    const range = [number * PAGE_BYTES, (number + 1) * PAGE_BYTES] as const
+    this.#pages.put(batch, `${list}/${number}`, {
+      taken: base64urlnopad.encode(taken.slice(...range)),
+      set: base64urlnopad.encode(set.slice(...range))
+    })
+  }
+
+  #mustBeWhole(): void {
+    if (this.#lost)
+      throw new LockerError('records-damaged', 'pages of the status lists are damaged or missing')
   }
 }
 

@@ -270,6 +270,48 @@ describe('agent/status-lists', () => {
     await reopened.close()
   }
 
+  it('signs and gives out nothing while pages are damaged, until they are repaired', async () => {
+    const [one, other] = [await allocate(), await allocate()]
+    await records.change((batch) => lists.set(batch, one.revocation, true))
+    await records.close()
+    for (const path of (await home.db.keys().all()).filter((key) =>
+      key.startsWith('status-pages/')
+    ))
+      await home.flip(path, 40)
+    await open()
+    expect(lists.lost()).to.equal(true)
+    expect(await codeOf(allocate())).to.equal('records-damaged')
+    expect(await codeOf(lists.signed(one.revocation.list))).to.equal('records-damaged')
+    await lists.repair([
+      { entry: one.revocation, set: true },
+      { entry: one.suspension, set: false },
+      { entry: other.revocation, set: false },
+      { entry: other.suspension, set: false },
+      { entry: { list: 'gone', index: 1 }, set: true }
+    ])
+    expect(lists.lost()).to.equal(false)
+    expect(await read(one)).to.deep.equal(['revocation'])
+    expect(await read(other)).to.deep.equal([])
+    expect(lists.list().map(({ taken }) => taken)).to.deep.equal([2, 2])
+    await records.close()
+    await open()
+    expect(lists.lost()).to.equal(false)
+    expect(records.damaged.filter(({ sublevel }) => sublevel === 'status-pages')).to.deep.equal([])
+    expect(await read(one)).to.deep.equal(['revocation'])
+  })
+
+  it('notices pages that are missing', async () => {
+    const { revocation } = await allocate()
+    await records.close()
+    const [path = ''] = (await home.db.keys().all()).filter((key) =>
+      key.startsWith('status-pages/')
+    )
+    await home.db.del(path)
+    await open()
+    expect(lists.lost()).to.equal(true)
+    expect(await codeOf(lists.signed(revocation.list))).to.equal('records-damaged')
+  })
+
   it('hides purpose and index on the disk', async () => {
     const allocation = await allocate()
     for (const [key, value] of await home.db.contents()) {
