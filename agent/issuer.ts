@@ -167,6 +167,8 @@ const keyRecord = z.strictObject({
 type IssuerRecord = z.infer<typeof issuerRecord>
 type KeyRecord = z.infer<typeof keyRecord>
 
+/** Sublevel of the keys, as damage is named by it. */
+const KEYS_NAME = 'issuer-keys'
 /** Key of the only record of sublevel `issuer`. */
 const ISSUER = 'issuer'
 
@@ -174,7 +176,7 @@ const ISSUER = 'issuer'
 export async function openIssuer(components: IssuerComponents): Promise<Issuer> {
   const { records } = components
   const issuer = await records.collection('issuer', issuerRecord)
-  const keys = await records.collection('issuer-keys', keyRecord)
+  const keys = await records.collection(KEYS_NAME, keyRecord)
   return new SealedIssuer(components, issuer, keys)
 }
 
@@ -259,16 +261,16 @@ class SealedIssuer implements Issuer {
       const { did, domain } = this.#record()
       if (domain === undefined)
         throw new LockerError('issuer-state', `${did} is its own key and cannot change it`)
-      const [present] = this.#present()
+      const present = this.#found()?.[0]
       const ending = key === undefined ? present : this.#fragmentOf(key)
-      this.#end(batch, ending, reason)
+      if (ending !== undefined) this.#end(batch, ending, reason)
       const next = ending === present ? this.#addKey(batch) : undefined
       audit.append(batch, {
         action: 'issuer-key-rotated',
         actor: by,
         details: {
           reason,
-          key: `${did}#${ending}`,
+          ...(ending === undefined ? {} : { key: `${did}#${ending}` }),
           ...(next === undefined ? {} : { next: `${did}#${next}` })
         }
       })
@@ -406,7 +408,9 @@ class SealedIssuer implements Issuer {
   #addKey(batch: Batch): string {
     if (this.#keys.size >= ISSUER_KEYS_MAX)
       throw new LockerError('issuer-state', `the issuer has had ${ISSUER_KEYS_MAX} keys already`)
-    const number = this.#keys.size + 1
+    // Behind every key there was, those that cannot be read included: a key id never means two keys.
+    const unread = this.#components.records.damaged.filter(({ sublevel }) => sublevel === KEYS_NAME)
+    const number = (this.#ordered().at(-1)?.[1].number ?? 0) + unread.length + 1
     const id = `key-${number}`
     this.#keys.put(batch, id, this.#newKey(number))
     return id
@@ -438,9 +442,15 @@ class SealedIssuer implements Issuer {
 
   /** The key that signs. */
   #present(): [id: string, key: KeyRecord & { readonly seed: string }] {
+    const found = this.#found()
+    if (found !== undefined) return found
+    throw new LockerError('issuer-state', 'the key of the issuer cannot be read; rotate it')
+  }
+
+  #found(): [id: string, key: KeyRecord & { readonly seed: string }] | undefined {
     for (const [id, key] of this.#ordered())
       if (key.seed !== undefined) return [id, { ...key, seed: key.seed }]
-    throw new LockerError('issuer-state', 'the key of the issuer cannot be read')
+    return undefined
   }
 
   #record(): IssuerRecord {

@@ -267,6 +267,25 @@ describe('agent/issuer', () => {
       expect(await verifies(sign())).to.equal(true)
     })
 
+    it('goes on with a new key, under an id of its own, when the present one is damaged', async () => {
+      await issuer.rotateKey('rotated')
+      const before = sign()
+      await records.close()
+      const paths = (await home.db.keys().all()).filter((key) => key.startsWith('issuer-keys/'))
+      for (const path of paths) {
+        await home.flip(path, 40)
+        await open()
+        if (issuer.facts()?.keys[0]?.id === `${DID}#key-1`) break
+        await records.close()
+        await home.flip(path, 40)
+      }
+      expect(() => issuer.signer()).to.throw('cannot be read')
+      const { keys } = await issuer.rotateKey('rotated')
+      expect(keys.map(({ id }) => id)).to.deep.equal([`${DID}#key-1`, `${DID}#key-3`])
+      expect(await verifies(sign())).to.equal(true)
+      expect(await verifies(before)).to.equal(false)
+    })
+
     it('keeps no seed in what it tells or logs', async () => {
       await issuer.rotateKey('rotated', { by: 'asha' })
       const told = JSON.stringify([
