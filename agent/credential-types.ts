@@ -39,7 +39,7 @@ export const TYPE_VERSIONS_MAX = 500
 /** Problems of a type that are told one by one. */
 const PROBLEMS_MAX = 20
 
-export type TypeState = 'draft' | 'published' | 'deprecated'
+type TypeState = 'draft' | 'published' | 'deprecated'
 
 export interface TypeFacts {
   readonly type: CredentialType

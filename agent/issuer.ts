@@ -61,7 +61,7 @@ const SEED_BYTES = 32
 
 type Category = (typeof CREDENTIAL_CATEGORIES)[number]
 
-export interface IssuerKeyFacts {
+interface IssuerKeyFacts {
   /** Absolute DID URL, as it stands in proofs. */
   readonly id: string
   readonly createdAt: string

@@ -39,18 +39,18 @@ import {
   type StoredRecord
 } from './registry-record.ts'
 
-export type { ImportOptions, ImportReport } from './registry-import.ts'
+export type { ImportReport } from './registry-import.ts'
 export type { RegistryRecord } from './registry-record.ts'
 
 /** Records of one locker, all types together: about 1 KiB each in memory. */
-export const REGISTRY_RECORDS_MAX = 250_000
+const REGISTRY_RECORDS_MAX = 250_000
 /** Records one change writes during an import: what a crash can lose, and how long others wait. */
 export const IMPORT_BATCH_RECORDS = 500
 /** Records that are shown when many fit. */
 export const MATCHES_SHOWN_MAX = 20
 /** Records of one page of a search, and what a search gives when nothing is said. */
 export const SEARCH_LIMIT_MAX = 200
-export const SEARCH_LIMIT_DEFAULT = 50
+const SEARCH_LIMIT_DEFAULT = 50
 
 /** What a holder's form fits. */
 export type Match =

@@ -102,7 +102,7 @@ export interface StaffFacts {
 }
 
 /** Who changes the staff: an account's id, or `owner` (the default), which is the owner of the locker. */
-export interface ByStaff {
+interface ByStaff {
   readonly by?: string
 }
 

@@ -36,7 +36,7 @@ import { newRecordId } from './record-id.ts'
 import type { Batch, Collection, Records } from './records.ts'
 
 /** Lists of one issuer, each 32 KiB in memory: some 49 million credentials. */
-export const STATUS_LISTS_MAX = 1000
+const STATUS_LISTS_MAX = 1000
 /** Entries of a list: as few as the standard allows, among which nobody stands out. */
 export const STATUS_ENTRIES = newBitstring().length * 8
 /** Entries of a list that are given out before the next list is begun. */
@@ -49,10 +49,10 @@ const PAGES = STATUS_ENTRIES / PAGE_ENTRIES
 /** Sublevel of the pages, as damage is named by it. */
 const PAGES_NAME = 'status-pages'
 
-export type StatusPurpose = 'revocation' | 'suspension'
+type StatusPurpose = 'revocation' | 'suspension'
 
 /** One entry of one list; kept with the credential it was given to. */
-export interface StatusEntry {
+interface StatusEntry {
   readonly list: string
   readonly index: number
 }
@@ -65,7 +65,7 @@ export interface StatusAllocation {
   readonly credentialStatus: readonly JsonObject[]
 }
 
-export interface StatusListFacts {
+interface StatusListFacts {
   readonly id: string
   readonly url: string
   readonly purpose: StatusPurpose
@@ -102,7 +102,7 @@ export interface StatusLists {
 }
 
 /** An entry that was given out, and whether it is set. */
-export interface KnownStatus {
+interface KnownStatus {
   readonly entry: StatusEntry
   readonly set: boolean
 }

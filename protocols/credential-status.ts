@@ -59,14 +59,14 @@ const credentialId = z
 const reason = z.exactOptional(z.string().max(STATUS_TEXT_CHARACTERS_MAX))
 
 /** Body of `revoke`, RFC 0721. Unknown members are dropped. */
-export const revokeBody = z.object({
+const revokeBody = z.object({
   revocation_format: z.string().min(1).max(128),
   credential_id: credentialId,
   comment: reason
 })
 
 /** Body of `changed`. `replacement_id` with `replaced`, and with nothing else. */
-export const statusChangedBody = z
+const statusChangedBody = z
   .object({
     credential_id: credentialId,
     status: z.enum(['suspended', 'reinstated', 'revoked', 'replaced']),

@@ -17,8 +17,6 @@ import type { SignatureSources } from './signed-document.ts'
 
 /** Where it stands on the domain. */
 export const DID_CONFIGURATION_PATH = '/.well-known/did-configuration.json'
-/** Largest one read, bytes. */
-export const DID_CONFIGURATION_BYTES_MAX = 65_536
 /** Linked DIDs looked at; each costs a signature check. */
 export const LINKED_DIDS_MAX = 32
 
@@ -41,7 +39,7 @@ const domainLinkage = z.object({
   credentialSubject: z.object({ id: z.string().max(4096), origin: z.string().max(512) })
 })
 
-export type LinkageFault =
+type LinkageFault =
   | 'malformed'
   | 'not-linked' // no entry for this DID and origin that can be read here
   | 'proof-wrong'

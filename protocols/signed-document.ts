@@ -17,7 +17,7 @@ import { ProtocolError } from './errors.ts'
 import { CLOCK_SKEW_MS, parseJsonBounded } from './message.ts'
 
 /** Why a document from outside is not taken. */
-export type DocumentFault =
+type DocumentFault =
   | 'too-large'
   | 'malformed'
   | 'proof-wrong' // no proof, more than one, by another's key, or it does not verify
@@ -46,7 +46,7 @@ export interface SignatureSources {
 }
 
 /** Times of a published document; both ends belong to it. */
-export interface PublishedTimes {
+interface PublishedTimes {
   readonly issuedAt: string
   readonly expiresAt?: string | undefined
 }
