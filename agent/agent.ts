@@ -48,8 +48,8 @@ export type {
   Documents,
   VersionFacts
 } from './documents.ts'
-export type { CredentialFacts, Credentials } from './credentials.ts'
-export type { Issuance, IssuanceFacts, IssuedFacts } from './issuance.ts'
+export type { CredentialFacts } from './credentials.ts'
+export type { IssuanceFacts, IssuedFacts } from './issuance.ts'
 export type { LinkFacts } from './links.ts'
 export type { OutboxItem } from './outbox.ts'
 export type { GrantFacts, InboxItem, RequestFacts, Sharing } from './sharing.ts'

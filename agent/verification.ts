@@ -39,7 +39,7 @@ import { parseJsonBounded } from '../protocols/message.ts'
 export const LOOKED_UP_FRESH_MS = 300_000
 
 /** Things kept of each kind; a status list has 16 to 512 KiB. */
-export const LOOKED_UP_MAX = 64
+const LOOKED_UP_MAX = 64
 
 /** Largest status list or schema taken, bytes; what the guarded fetch answers at most. */
 const ANSWER_BYTES_MAX = 512 * 1024
@@ -48,7 +48,7 @@ const ANSWER_BYTES_MAX = 512 * 1024
 export const VERIFIED_BYTES_MAX = PDF_BYTES_MAX
 
 /** How a credential came. */
-export type Carrier = 'json' | 'sd-jwt' | 'qr' | 'pdf' | 'presentation'
+type Carrier = 'json' | 'sd-jwt' | 'qr' | 'pdf' | 'presentation'
 
 export interface Verification {
   readonly carrier: Carrier
@@ -60,7 +60,7 @@ export interface Verification {
   readonly holder?: PresentationVerdict['holder']
 }
 
-export interface VerifyOptions {
+interface VerifyOptions {
   /** Ask nobody: what is kept is used whatever its age, which is said. Default false. */
   readonly offline?: boolean
   /** What a presentation must have signed; without it nothing is said of who presents. */

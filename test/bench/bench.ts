@@ -11,6 +11,7 @@ import { envelopeRows } from './envelopes.ts'
 import { messageRows, pullRows } from './network.ts'
 import type { Row } from './row.ts'
 import { sealingRows } from './sealing.ts'
+import { credentialRows } from './credentials.ts'
 import { sdJwtRows } from './sd-jwt.ts'
 import { startRows } from './start.ts'
 import { statusListRows } from './status-list.ts'
@@ -25,6 +26,7 @@ const GROUPS: ReadonlyMap<string, () => Promise<readonly Row[]>> = new Map([
   ['pull', pullRows],
   ['envelopes', envelopeRows],
   ['messages', messageRows],
+  ['credentials', credentialRows],
   ['sd-jwt', sdJwtRows],
   ['status-list', statusListRows],
   ['small', smallRows],
