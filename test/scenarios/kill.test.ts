@@ -7,7 +7,7 @@
  *    nothing but the one step that was under way may or may not have happened, the log's chain holds, and
  *    no block is left that no document needs.
  *
- * 200 lives with SLOW=1, 8 otherwise. `SEED` plays one run back.
+ * 200 lives with SLOW=1, 8 otherwise, or as many as LIVES says. `SEED` plays one run back.
  */
 import { spawn } from 'node:child_process'
 import { generateKeyPairSync, randomInt } from 'node:crypto'
@@ -25,7 +25,7 @@ import { invitation, invitationUrl, OUT_OF_BAND } from '../../protocols/out-of-b
 import type { Change, Line } from './kill-worker.ts'
 
 const WORKER = fileURLToPath(new URL('kill-worker.ts', import.meta.url))
-const LIVES = process.env['SLOW'] === '1' ? 200 : 8
+const LIVES = Number(process.env['LIVES'] ?? (process.env['SLOW'] === '1' ? 200 : 8))
 /** A life is killed at most this long after it said what it found, milliseconds. */
 const LIFE_MS_MAX = 400
 /** A process that says nothing for this long hangs, milliseconds. */
