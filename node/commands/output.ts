@@ -128,7 +128,8 @@ const ADVICE: Partial<Record<LockerErrorCode, string>> = {
   'records-damaged': 'see what is affected with: elocker doctor; restore it from a backup',
   'storage-full': 'free space on this disk, then try again; nothing half-written was kept',
   'document-damaged': 'the rest of the document is usable; restore it from a backup or the sender',
-  'peer-unreachable': 'what you asked to send waits in the outbox and goes out when they are back'
+  'peer-unreachable':
+    'try again when they are back; what waits to be sent is listed by: elocker outbox'
 }
 
 /** Ends a failed command: the message, what to do, and the exit code. Sets `process.exitCode`. */

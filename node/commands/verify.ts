@@ -107,9 +107,22 @@ async function read({ what, allowedHosts, offline }: VerifyCommand): Promise<Uin
     if (offline === true) {
       throw new CommandFailure(EXIT.usage, 'usage', `--offline asks nobody, and ${what} is a URL`)
     }
-    return createGuardedFetch({ clock: systemClock, allow: allowedHosts }).getJson(what)
+    return download(what, allowedHosts)
   }
   return what === '-' ? readStdin() : readWhole(what)
+}
+
+async function download(url: string, allow: readonly string[]): Promise<Uint8Array> {
+  try {
+    return await createGuardedFetch({ clock: systemClock, allow }).getJson(url)
+  } catch (error) {
+    if (!(error instanceof LockerError)) throw error
+    throw new CommandFailure(
+      EXIT.undetermined,
+      'not-fetched',
+      `cannot fetch ${url}: ${error.message}`
+    )
+  }
 }
 
 async function readStdin(): Promise<Uint8Array> {

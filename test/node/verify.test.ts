@@ -161,7 +161,11 @@ describe('elocker verify', function () {
     expect(await result(url, '--allowed-hosts', host)).to.deep.equal([0, 'valid'])
     const offline = await verify([url, '--allowed-hosts', host, '--offline'])
     expect([offline.code, offline.stdout]).to.deep.equal([2, ''])
-    expect((await verify([url])).code).to.equal(8)
+    const refused = await verify([url])
+    expect(refused.code).to.equal(8)
+    expect(refused.stderr).to.include(`cannot fetch ${url}: `)
+    // Nothing was sent to anybody, so nothing is said of an outbox.
+    expect(refused.stderr).to.not.include('outbox')
   })
 
   it('says what is wrong with what it cannot read', async () => {
